@@ -1,0 +1,78 @@
+//! Complaints: what is wrong, where, why, and how to mend it.
+
+use super::print::{BAD, CAREFUL, note, styled};
+use crate::error::CliError;
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use smelt_core::document::{Problem, Problems, Severity};
+use smelt_core::text::{clean_line, clean_text, count};
+
+/// Tells `error` on standard error.
+pub fn tell(error: &CliError) {
+    match error {
+        CliError::Document(problems) => {
+            tell_problems(problems);
+            note(&summary(problems));
+        }
+        CliError::Other { error, hint, .. } => {
+            let chain: Vec<_> = error.chain().map(|cause| clean_text(&cause.to_string())).collect();
+            note(&format!("{}: {}", styled(BAD, "error"), chain.join(": ")));
+            if let Some(hint) = hint {
+                note(&format!("  {}: {}", styled(CAREFUL, "help"), clean_text(hint)));
+            }
+        }
+    }
+}
+
+/// Tells every problem of a document, each with the line it is about.
+pub fn tell_problems(problems: &Problems) {
+    for problem in problems.iter() {
+        note(&render(problems, problem));
+    }
+}
+
+fn summary(problems: &Problems) -> String {
+    let errors = count(problems.count(Severity::Error) as u64, "error");
+    format!("{}: {errors} in {}", styled(BAD, "error"), clean_line(&problems.origin))
+}
+
+/// The problem with an excerpt of the source, a caret under what it is about.
+fn render(problems: &Problems, problem: &Problem) -> String {
+    let level = match problem.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let message = clean_text(&problem.message);
+    let title = level.primary_title(message.as_str());
+    let position = problems.position(problem);
+    let mut group = match (&problem.span, position) {
+        (Some(span), Some(_)) if !problem.confidential && !problems.source.is_empty() => {
+            let end = span.end.clamp(span.start, problems.source.len());
+            let annotation = AnnotationKind::Primary.span(span.start.min(end)..end);
+            let snippet = Snippet::source(visible(&problems.source)).path(&problems.origin);
+            title.element(snippet.annotation(annotation))
+        }
+        (_, position) => {
+            let origin = annotate_snippets::Origin::path(&problems.origin);
+            let origin = match position {
+                Some(position) => origin.line(position.line).char_column(position.column),
+                None => origin,
+            };
+            Group::with_title(title).element(origin)
+        }
+    };
+    if let Some(help) = &problem.help {
+        group = group.element(Level::HELP.message(clean_text(help)));
+    }
+    Renderer::styled().decor_style(DecorStyle::Ascii).render(&[group])
+}
+
+/// The source with control characters made harmless; every byte keeps its place.
+fn visible(source: &str) -> String {
+    let harmless = |c: char| match c {
+        '\n' | '\t' => c,
+        c if c.is_control() && c.len_utf8() == 1 => '?',
+        c => c,
+    };
+    source.chars().map(harmless).collect()
+}

@@ -1,0 +1,12 @@
+//! Everything that `smelt` prints: results on standard output, progress and complaints on standard
+//! error.
+
+pub mod complaint;
+pub mod junit;
+pub mod line;
+pub mod live;
+pub mod plan;
+pub mod print;
+pub mod run;
+pub mod summary;
+pub mod words;

@@ -1,0 +1,105 @@
+//! A plan as text.
+
+use super::print::{BAD, BOLD, CAREFUL, GOOD, styled};
+use super::words::{duration, short};
+use smelt_core::manifest::{ImageSource, Network, RuntimeKind};
+use smelt_core::plan::{Plan, PlannedEnvironment};
+use std::time::Duration;
+
+/// The plan as text.
+pub fn of_plan(plan: &Plan) -> String {
+    let mut text = Vec::new();
+    let mut say = |name: &str, fact: String| text.push(format!("{name:<12} {fact}"));
+    let base = plan.base.branch.as_deref().unwrap_or(&plan.base.reference);
+    say("job", styled(BOLD, &plan.job));
+    say("repository", plan.repo.clone());
+    say("base", format!("{base} at {}", short(&plan.base.commit)));
+    say("result", format!("branch {}", plan.target));
+    say("time", format!("at most {}", duration(Duration::from_secs(plan.timeout_secs))));
+    for (n, line) in environment(&plan.environment).into_iter().enumerate() {
+        say(if n == 0 { "environment" } else { "" }, line);
+    }
+    let agent = plan.agent.as_ref().map(|agent| format!(", agent: {agent}")).unwrap_or_default();
+    say("orchestrator", format!("{}{agent}", plan.orchestrator));
+    for (n, secret) in plan.secrets.iter().enumerate() {
+        let found = match secret.found {
+            Some(origin) => styled(GOOD, format!("found in {origin}")),
+            None => styled(BAD, "missing"),
+        };
+        say(if n == 0 { "secrets" } else { "" }, format!("{}: {found}", secret.name));
+    }
+    for (n, stage) in plan.stages.iter().enumerate() {
+        for (m, session) in stage.iter().enumerate() {
+            let waits: Vec<_> =
+                session.depends_on.iter().map(smelt_core::name::SessionName::as_str).collect();
+            let waits = if waits.is_empty() {
+                String::new()
+            } else {
+                format!(" after {}", waits.join(", "))
+            };
+            let stage = if m == 0 { format!("{}.", n + 1) } else { String::new() };
+            let gate = session.gate.lines().next().unwrap_or_default();
+            let time = duration(Duration::from_secs(session.timeout_secs));
+            let line = format!("{stage:<3} {}{waits}; gate: {gate}; at most {time}", session.name);
+            say(if n + m == 0 { "sessions" } else { "" }, line);
+        }
+    }
+    let order: Vec<_> =
+        plan.merge.order.iter().map(smelt_core::name::SessionName::as_str).collect();
+    let verify = if plan.merge.verify {
+        "gates again on the merged tree"
+    } else {
+        "no gates on the merged tree"
+    };
+    let ai = if plan.merge.ai_resolution { "; conflicts go back to the agent once" } else { "" };
+    say("merge", format!("{}: {}; {verify}{ai}", plan.merge.strategy, order.join(", ")));
+    for (n, service) in plan.services.iter().enumerate() {
+        say(if n == 0 { "services" } else { "" }, format!("{}: {}", service.name, service.image));
+    }
+    if let Some(forge) = &plan.forge {
+        let repo = forge.repo.as_ref().map(|repo| format!(" {repo}")).unwrap_or_default();
+        let draft = if forge.draft { "draft " } else { "" };
+        let base = forge.base.as_deref().unwrap_or("the default branch");
+        say("forge", format!("{}{repo}: {draft}pull request to {base}", forge.provider));
+    }
+    for notice in &plan.notices {
+        let notice = match notice.strip_prefix("warning: ") {
+            Some(warning) => format!("{} {warning}", styled(CAREFUL, "warning:")),
+            None => notice.clone(),
+        };
+        say("note", notice);
+    }
+    text.join("\n")
+}
+
+fn environment(environment: &PlannedEnvironment) -> Vec<String> {
+    let image = match &environment.image {
+        Some(ImageSource::Image(name)) => format!(", image {name}"),
+        Some(ImageSource::Build { context, dockerfile }) => {
+            format!(", built from {}", context.join(dockerfile).display())
+        }
+        None => String::new(),
+    };
+    let resources = &environment.resources;
+    let disk = resources.disk.map(|disk| format!(", {disk} of disk")).unwrap_or_default();
+    let mut lines = vec![
+        format!("{}{image}", environment.runtime),
+        format!(
+            "{} cores, {} of memory, {} processes{disk}",
+            resources.cpu, resources.memory, resources.pids
+        ),
+    ];
+    lines.push(match (environment.network, environment.runtime) {
+        (Network::None, _) => "no network".into(),
+        (Network::Default, RuntimeKind::Local) => "this machine's network".into(),
+        (Network::Default, _) => "a network of its own".into(),
+    });
+    if !environment.env.is_empty() {
+        lines.push(format!("variables: {}", environment.env.join(", ")));
+    }
+    if !environment.files.is_empty() {
+        lines.push(format!("files: {}", environment.files.join(", ")));
+    }
+    lines.extend(environment.setup.iter().map(|command| format!("setup: {command}")));
+    lines
+}

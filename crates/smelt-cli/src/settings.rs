@@ -1,0 +1,117 @@
+//! What the environment and the user's configuration say, read once.
+
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use smelt_core::document::{Located, Problems, load};
+use smelt_core::name::SecretName;
+use smelt_core::secret::{Secret, SecretSource, SecretSources, parse_env_file};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What the environment and the user's configuration say.
+#[derive(Debug)]
+pub struct Settings {
+    /// All variables, for the processes that are to have them.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The user's home.
+    pub home: Option<PathBuf>,
+    /// Smelt's folder for what can be made again: mirrors, volumes, running sandboxes.
+    pub cache: PathBuf,
+    /// Where programs are found.
+    pub path: OsString,
+    /// The user's configuration file.
+    pub config: Option<PathBuf>,
+    /// Where secrets are looked up.
+    pub secrets: SecretSources,
+}
+
+/// `~/.config/smelt/config.toml`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UserConfig {
+    /// Where secrets are: name to `{ file = "…" }` or `{ command = ["…"] }`.
+    #[serde(default)]
+    secrets: BTreeMap<Located<SecretName>, SecretSource>,
+}
+
+impl Settings {
+    /// Reads the environment, the user's configuration, and an env file where one is given.
+    pub fn read(env_file: Option<&Path>) -> Result<Self> {
+        let environment: Vec<_> = std::env::vars_os().collect();
+        let variable = |name: &str| {
+            let found = environment.iter().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+        };
+        let folder = |name: &str| variable(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        let home = folder("HOME");
+        let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
+        let cache = folder("XDG_CACHE_HOME").or_else(|| below_home(".cache"));
+        let config = folder("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
+        let config = config.map(|folder| folder.join("smelt/config.toml"));
+        let text = |(name, value): &(OsString, OsString)| {
+            Some((name.to_str()?.to_owned(), Secret::new(value.to_str()?)))
+        };
+        let secrets = SecretSources {
+            env_file: match env_file {
+                Some(path) => read_env_file(path)?,
+                None => BTreeMap::new(),
+            },
+            configured: match &config {
+                Some(path) => read_config(path, home.as_deref())?,
+                None => BTreeMap::new(),
+            },
+            credentials_dir: folder("CREDENTIALS_DIRECTORY"),
+            environment: environment.iter().filter_map(text).collect(),
+        };
+        let path = variable("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        let cache = cache.unwrap_or_else(std::env::temp_dir).join("smelt");
+        Ok(Self { environment, home, cache, path, config, secrets })
+    }
+}
+
+fn read_env_file(path: &Path) -> Result<BTreeMap<SecretName, Secret>> {
+    let named = |why: String| {
+        CliError::told(Exit::Invalid, format!("the env file `{}`: {why}", path.display()))
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| named(error.to_string()).hint("check the path given to --env-file"))?;
+    parse_env_file(&text).map_err(|error| {
+        named(error.to_string()).hint("write a `NAME=value` a line; `#` starts a comment")
+    })
+}
+
+fn read_config(path: &Path, home: Option<&Path>) -> Result<BTreeMap<SecretName, SecretSource>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => {
+            let message = format!("your configuration `{}` can't be read: {error}", path.display());
+            return Err(CliError::told(Exit::Invalid, message));
+        }
+    };
+    let loaded = load::<UserConfig>(&text);
+    let problems: Vec<_> =
+        loaded.problems.into_iter().map(smelt_core::document::Problem::confidential).collect();
+    let problems = Problems::new(path.display().to_string(), text, problems);
+    match loaded.document {
+        Some(config) if !problems.has_errors() => {
+            let entries = config.secrets.into_iter();
+            Ok(entries.map(|(name, source)| (name.into_inner(), below(home, source))).collect())
+        }
+        _ => Err(problems.into()),
+    }
+}
+
+/// `~/` in a file's path is the user's home.
+fn below(home: Option<&Path>, source: SecretSource) -> SecretSource {
+    match (source, home) {
+        (SecretSource::File(path), Some(home)) => {
+            let path = path.strip_prefix("~").map(|rest| home.join(rest)).unwrap_or(path);
+            SecretSource::File(path)
+        }
+        (source, _) => source,
+    }
+}

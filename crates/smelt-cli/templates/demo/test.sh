@@ -1,0 +1,3 @@
+#!/bin/sh
+# Passes when a greeting comes out as it should.
+[ "$(sh greet.sh World)" = "Hello, World!" ]

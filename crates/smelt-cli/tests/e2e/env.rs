@@ -1,0 +1,158 @@
+//! A folder with a home, a repository, and the program.
+
+use smelt_testing::{Home, TestRepo};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// One test's surroundings.
+pub struct TestEnv {
+    home: Home,
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Said {
+    /// The same, after making sure of the exit code.
+    #[track_caller]
+    pub fn with_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// The program, where also an ordinary user may run it.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = PROGRAM.get_or_init(|| {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::Builder::new().prefix("smelt-test-bin-").tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = folder.path().join("smelt");
+        std::fs::copy(env!("CARGO_BIN_EXE_smelt"), &path).unwrap();
+        (folder, path)
+    });
+    path
+}
+
+impl TestEnv {
+    pub fn new() -> Self {
+        Self { home: Home::new() }
+    }
+
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    pub fn path(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// A repository called `repo`, with one commit on `main`.
+    pub fn repo(&self) -> TestRepo<'_> {
+        TestRepo::new(&self.home, "repo")
+    }
+
+    /// Writes a file below the test's folder.
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        self.home.write(path, text)
+    }
+
+    /// `smelt`, to be run in the test's folder.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.home.command(program());
+        command.args(args);
+        command
+    }
+
+    /// Writes the manifest of a local job on the repository `repo`, whose agent is the shell
+    /// command `agent`; `rest` are further sections, the sessions among them.
+    pub fn manifest(&self, name: &str, agent: &str, rest: &str) -> PathBuf {
+        let agent = agent.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let text = format!(
+            "[job]\nname = \"{name}\"\nrepo = \"repo\"\n\n[environment]\nruntime = \"local\"\n\n\
+             [orchestrator]\nkind = \"direct\"\ncommand = \"{agent}\"\n\n{rest}"
+        );
+        self.write(&format!("{name}.toml"), text)
+    }
+
+    /// Runs a manifest to its end.
+    pub fn run(&self, manifest: &Path) -> Said {
+        self.smelt(&["run", manifest.to_str().unwrap()])
+    }
+
+    /// What `smelt status --json` tells of a job.
+    pub fn status(&self, job: &str) -> serde_json::Value {
+        let said = self.smelt(&["status", job, "--json"]).with_code(0);
+        serde_json::from_str(&said.stdout).unwrap()
+    }
+
+    /// Makes sure that a run has left no process, no folder, no worktree and no control group.
+    #[track_caller]
+    pub fn nothing_is_left(&self, repo: &TestRepo<'_>) {
+        let left = walk(&self.home.home().join(".cache/smelt/scratch"));
+        assert!(left.is_empty(), "left in the scratch folder: {left:?}");
+        let worktrees = repo.git(&["worktree", "list"]);
+        assert!(!worktrees.contains(".cache"), "{worktrees}");
+        let runs = self.run_ids();
+        let marks: Vec<_> = runs.iter().map(|run| format!("SMELT_RUN_ID={run}")).collect();
+        let processes = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
+            let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+            let marked = |variable: &[u8]| marks.iter().any(|mark| mark.as_bytes() == variable);
+            environment.split(|byte| *byte == 0).any(marked)
+        });
+        let processes: Vec<_> = processes.map(|entry| entry.path()).collect();
+        assert!(processes.is_empty(), "still running: {processes:?}");
+        for controller in ["memory", "pids", "cpu"] {
+            for run in &runs {
+                let group = PathBuf::from(format!("/sys/fs/cgroup/{controller}/smelt-{run}"));
+                assert!(!group.exists(), "control group left: {}", group.display());
+            }
+        }
+    }
+
+    /// The ids of all runs that have been made here.
+    pub fn run_ids(&self) -> Vec<String> {
+        let folders = |path: &Path| {
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
+        };
+        let jobs = folders(&self.path().join(".smelt/runs"));
+        let runs = jobs.iter().flat_map(|job| folders(job));
+        runs.filter_map(|run| Some(run.file_name()?.to_str()?.to_owned())).collect()
+    }
+
+    /// Runs `smelt`.
+    pub fn smelt(&self, args: &[&str]) -> Said {
+        self.command(args).output().unwrap().into()
+    }
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.flat_map(|entry| std::iter::once(entry.path()).chain(walk(&entry.path()))).collect()
+}
+
+/// A session of a manifest: its name, its gate, and further keys.
+pub fn session(name: &str, gate: &str, more: &str) -> String {
+    format!(
+        "[[session]]\nname = \"{name}\"\nspec = \"Do {name}.\"\nharness = '''{gate}'''\n\
+         timeout = 60\n{more}\n"
+    )
+}

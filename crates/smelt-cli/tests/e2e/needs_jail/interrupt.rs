@@ -1,0 +1,169 @@
+//! Stopping a run: politely, at once, from outside, and by force.
+
+use crate::env::{Said, TestEnv, session};
+use smelt_testing::TestRepo;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A run that goes on until somebody stops it.
+struct Running<'a> {
+    env: &'a TestEnv,
+    child: Child,
+}
+
+impl<'a> Running<'a> {
+    fn start(env: &'a TestEnv, agent: &str) -> Self {
+        let manifest = env.manifest("job", agent, &session("one", "true", ""));
+        let child = env
+            .command(&["run", manifest.to_str().unwrap()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let running = Self { env, child };
+        running.wait_until_logged("ready");
+        running
+    }
+
+    /// Waits for a line of the agent's, by the logs as a user would see them.
+    fn wait_until_logged(&self, line: &str) {
+        let patience = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < patience {
+            let said = self.env.smelt(&["logs", "job"]);
+            if said.stdout.contains(&format!("agent | {line}")) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("the agent never said `{line}`");
+    }
+
+    /// The process that runs the job, whoever started it.
+    fn pid(&self) -> String {
+        self.env.status("job")["pid"].to_string()
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.pid()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn end(self) -> Said {
+        self.child.wait_with_output().unwrap().into()
+    }
+}
+
+const PATIENT: &str = "echo work > work.txt; echo ready; sleep 600";
+const STUBBORN: &str =
+    "echo work > work.txt; trap '' TERM INT HUP; echo ready; while :; do sleep 1; done";
+
+#[track_caller]
+fn was_cancelled(env: &TestEnv, repo: &TestRepo<'_>) {
+    let status = env.status("job");
+    assert_eq!(status["outcome"], "cancelled");
+    assert_eq!(status["sessions"][0]["state"], "cancelled");
+    assert!(!repo.refs().contains("refs/heads/smelt"));
+    env.nothing_is_left(repo);
+}
+
+#[test]
+fn a_first_signal_keeps_the_work_and_removes_the_sandbox() {
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let env = TestEnv::new();
+        let repo = env.repo();
+        let running = Running::start(&env, PATIENT);
+        running.signal(signal);
+        let said = running.end().with_code(130);
+        assert!(said.stderr.contains("once more to stop at once"), "{}", said.stderr);
+        was_cancelled(&env, &repo);
+        let reference = env.status("job")["sessions"][0]["reference"].clone();
+        assert_eq!(
+            repo.git(&["show", &format!("{}:work.txt", reference.as_str().unwrap())]),
+            "work"
+        );
+    }
+}
+
+#[test]
+fn an_agent_that_ignores_signals_is_ended_all_the_same() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let running = Running::start(&env, STUBBORN);
+    running.signal("-TERM");
+    running.end().with_code(130);
+    was_cancelled(&env, &repo);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_and_the_sandbox_is_removed_still() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let running = Running::start(&env, STUBBORN);
+    let pid = running.pid();
+    running.signal("-INT");
+    std::thread::sleep(Duration::from_millis(200));
+    // It may have ended by now; then there is nobody to signal.
+    let _ = Command::new("kill").args(["-INT", &pid]).status();
+    running.end().with_code(130);
+    was_cancelled(&env, &repo);
+}
+
+#[test]
+fn stop_ends_a_run_from_outside() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let running = Running::start(&env, PATIENT);
+    let said = env.smelt(&["stop", "job"]).with_code(0);
+    assert!(said.stdout.contains("job has stopped"), "{}", said.stdout);
+    running.end().with_code(130);
+    was_cancelled(&env, &repo);
+    let said = env.smelt(&["stop", "job"]).with_code(1);
+    assert!(said.stderr.contains("`job` is not running"), "{}", said.stderr);
+}
+
+#[test]
+fn a_job_runs_once_at_a_time_and_the_second_is_told_who_has_it() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let running = Running::start(&env, PATIENT);
+    let said = env.smelt(&["run", "job.toml"]).with_code(1);
+    let status = env.status("job");
+    assert!(said.stderr.contains(&format!("process {}", status["pid"])), "{}", said.stderr);
+    assert!(said.stderr.contains(status["run_id"].as_str().unwrap()), "{}", said.stderr);
+    assert!(said.stderr.contains("smelt stop job"), "{}", said.stderr);
+    running.signal("-TERM");
+    running.end().with_code(130);
+    env.nothing_is_left(&repo);
+}
+
+#[test]
+fn after_kill_9_clean_leaves_nothing_and_the_repository_is_whole() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let before = repo.refs();
+    let running = Running::start(&env, STUBBORN);
+    running.signal("-KILL");
+    let _ = running.end();
+    let said = env.smelt(&["status", "job"]).with_code(0);
+    assert!(said.stdout.contains("interrupted: job"), "{}", said.stdout);
+    assert!(said.stderr.contains("smelt clean"), "{}", said.stderr);
+    assert!(env.smelt(&["list"]).stdout.contains("interrupted"));
+
+    let said = env.smelt(&["clean", "--dry-run"]).with_code(0);
+    assert!(said.stdout.contains("would remove jail"), "{}", said.stdout);
+    assert_ne!(repo.refs(), before, "a dry run removes nothing");
+    let said = env.smelt(&["clean"]).with_code(0);
+    assert!(said.stdout.contains("removed jail"), "{}", said.stdout);
+    env.nothing_is_left(&repo);
+    assert_eq!(repo.refs(), before);
+    repo.git(&["fsck", "--strict"]);
+    assert_eq!(env.status("job")["outcome"], "failed");
+    // And the job can be run again.
+    let manifest = env.manifest("job", "echo done > done.txt", &session("one", "true", ""));
+    env.run(&manifest).with_code(0);
+    let said = env.smelt(&["clean", "--older-than", "0s"]).with_code(0);
+    assert_eq!(said.stdout.matches("removed run").count(), 2, "{}", said.stdout);
+    let left = repo.refs();
+    assert!(!left.contains("refs/smelt/runs/") && left.contains("refs/heads/smelt/job"), "{left}");
+    assert!(env.smelt(&["list"]).with_code(0).stderr.contains("nothing has been run"));
+}

@@ -1,0 +1,10 @@
+//! Everything that runs a job in a jail.
+
+mod demo;
+mod exit_codes;
+mod interrupt;
+mod observe;
+mod secrets;
+mod security;
+mod sessions;
+mod users_repository;

@@ -1,0 +1,104 @@
+use crate::env::TestEnv;
+
+#[test]
+fn init_writes_a_manifest_that_passes_a_dry_run_and_overwrites_nothing() {
+    for agent in
+        [None, Some("claude"), Some("codex"), Some("gemini"), Some("opencode"), Some("aider")]
+    {
+        let env = TestEnv::new();
+        let repo = env.repo();
+        let args: Vec<_> = ["init", "--dir", "repo"]
+            .into_iter()
+            .chain(agent.iter().flat_map(|a| ["--agent", a]))
+            .collect();
+        env.smelt(&args).with_code(0);
+        assert_eq!(repo.path().join("Dockerfile").exists(), agent.is_some());
+        let said = env.smelt(&["run", "repo/job-manifest.toml", "--dry-run"]).with_code(0);
+        assert!(
+            said.stdout.contains("my-job") && said.stdout.contains("docker"),
+            "{}",
+            said.stdout
+        );
+        assert!(said.stdout.contains(agent.unwrap_or("claude")), "{}", said.stdout);
+        let said = env.smelt(&args).with_code(1);
+        assert!(said.stderr.contains("is there already"), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn schemas_describe_every_key() {
+    let env = TestEnv::new();
+    for (of, key) in [
+        ("manifest", "/properties/session/items/properties/harness"),
+        ("server", "/properties/queue_dir"),
+        ("events", "/properties/seq"),
+    ] {
+        let said = env.smelt(&["schema", of]).with_code(0);
+        let schema: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        assert!(schema.pointer(&format!("{key}/description")).is_some(), "{of}");
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_are_made() {
+    let env = TestEnv::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(env.smelt(&["completions", shell]).with_code(0).stdout.contains("smelt"));
+    }
+    env.smelt(&["man", "pages"]).with_code(0);
+    let pages = std::fs::read_dir(env.path().join("pages")).unwrap().count();
+    assert!(pages > 10, "{pages}");
+}
+
+#[test]
+fn doctor_tells_what_is_missing_and_how_to_get_it() {
+    let env = TestEnv::new();
+    let output = env.command(&["doctor"]).env("PATH", "/nowhere").output().unwrap();
+    let said: crate::env::Said = output.into();
+    let said = said.with_code(69);
+    for (what, fix) in [("git", "apt install git"), ("bubblewrap", "apt install bubblewrap")] {
+        assert!(said.stdout.contains(what) && said.stdout.contains(fix), "{}", said.stdout);
+    }
+    env.write("server.toml", "queue_dri = \"q\"\n");
+    let said = env.smelt(&["doctor", "--config", "server.toml"]).with_code(69);
+    assert!(said.stderr.contains("did you mean `queue_dir`?"), "{}", said.stderr);
+    let said = env.smelt(&["doctor", "--runtime", "docker", "--json"]).with_code(69);
+    let told: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(told["ok"], false);
+}
+
+#[test]
+fn where_nothing_has_run_commands_say_so() {
+    let env = TestEnv::new();
+    assert!(env.smelt(&["list"]).with_code(0).stderr.contains("smelt demo"));
+    for args in [&["status"][..], &["logs", "x"], &["stop", "x"], &["clean"]] {
+        let said = env.smelt(args).with_code(1);
+        assert!(said.stderr.contains("nothing has been run in"), "{}", said.stderr);
+    }
+}
+
+/// The command line reference that the README links to is what the program says itself.
+#[test]
+fn help_says_what_it_always_said() {
+    let env = TestEnv::new();
+    let mut text = env.smelt(&["--help"]).with_code(0).stdout;
+    for command in [
+        "init",
+        "run",
+        "do",
+        "list",
+        "status",
+        "logs",
+        "stop",
+        "clean",
+        "demo",
+        "doctor",
+        "schema",
+        "completions",
+        "man",
+    ] {
+        text +=
+            &format!("\n=== {command}\n{}", env.smelt(&[command, "--help"]).with_code(0).stdout);
+    }
+    insta::assert_snapshot!(text);
+}

@@ -1,0 +1,75 @@
+use crate::env::{TestEnv, session};
+
+#[test]
+fn the_plan_shows_what_would_happen_and_changes_nothing() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    repo.write("dirty.txt", "dirty\n");
+    let before = repo.refs();
+    let manifest = env.manifest(
+        "plan",
+        "my-agent --fast",
+        &format!(
+            "[credentials]\nenv = {{ KEY = \"PRESENT\", OTHER = \"ABSENT\" }}\n\n[merge]\ntarget = \"main\"\nstrategy = \"octopus\"\n\n{}{}{}",
+            session("a", "make test", ""),
+            session("b", "make lint", ""),
+            session("c", "make all", "depends_on = [\"a\", \"b\"]")
+        ),
+    );
+    let path = manifest.to_str().unwrap();
+    let said: crate::env::Said =
+        env.command(&["run", path, "--dry-run"]).env("PRESENT", "x").output().unwrap().into();
+    let said = said.with_code(0);
+    insta::with_settings!({filters => vec![
+        (r"/tmp/smelt-test-\w+", "[folder]"),
+        (r"at [0-9a-f]{10}", "at [commit]"),
+    ]}, {
+        insta::assert_snapshot!(said.stdout);
+    });
+    assert_eq!(repo.refs(), before);
+    assert!(!env.path().join(".smelt").exists());
+    let said = env.smelt(&["run", path, "--dry-run", "--json"]).with_code(0);
+    let plan: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(plan["stages"][1][0]["name"], "c");
+    assert_eq!(plan["target"], "smelt/plan");
+}
+
+#[test]
+fn a_url_is_asked_and_not_fetched() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let manifest = env.manifest("plan", "true", &session("a", "true", ""));
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let url = format!("file://{}", repo.path().display());
+    std::fs::write(&manifest, text.replace("repo = \"repo\"", &format!("repo = \"{url}\"")))
+        .unwrap();
+    let said = env.smelt(&["run", "plan.toml", "--dry-run"]).with_code(0);
+    assert!(said.stdout.contains(&format!("main at {}", &repo.head()[..10])), "{}", said.stdout);
+    assert!(!env.home().home().join(".cache/smelt/mirrors").exists());
+}
+
+#[test]
+fn do_makes_its_manifest_from_flags() {
+    let env = TestEnv::new();
+    env.repo();
+    let args = ["do", "Fix the bug", "--gate", "make test", "--repo", "repo", "--dry-run"];
+    let said = env.smelt(&args).with_code(0);
+    for part in ["fix-the-bug", "agent: claude", "gate: make test", "local", "smelt/fix-the-bug"] {
+        assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+    }
+    let said: crate::env::Said = env
+        .command(&[&args[..], &["--image", "img:1", "--agent", "codex"]].concat())
+        .env("CODEX_API_KEY", "x")
+        .output()
+        .unwrap()
+        .into();
+    let said = said.with_code(0);
+    assert!(
+        said.stdout.contains("image img:1")
+            && said.stdout.contains("CODEX_API_KEY: found in the environment"),
+        "{}",
+        said.stdout
+    );
+    let said = env.smelt(&["do", "x", "--gate", "", "--repo", "repo", "--dry-run"]).with_code(65);
+    assert!(said.stderr.contains("the gate is empty"), "{}", said.stderr);
+}

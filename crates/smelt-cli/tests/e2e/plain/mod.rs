@@ -1,0 +1,5 @@
+//! Everything that makes no sandbox.
+
+mod commands;
+mod dry_run;
+mod manifests;

@@ -1,0 +1,146 @@
+//! Executing: setup, sessions, merge.
+
+use super::Context;
+use super::clock::Interrupt;
+use super::phase::{Collecting, Executing, Phase, Prepared, Verdict, Work};
+use crate::event::{OutputSource, SessionState};
+use crate::manifest::Orchestrator as Kind;
+use crate::orchestrator::{Direct, Orchestrator};
+use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
+use crate::port::{Command, ExitStatus, Sandbox};
+use crate::sandbox_git::SandboxGitError;
+use crate::session::floor::Floor;
+use crate::session::merge::{self, Merged};
+use crate::session::schedule::{self, Ends};
+use tokio::time::Instant;
+
+impl Executing {
+    pub(super) async fn step(self, context: &Context<'_>) -> Phase {
+        let Self { prepared, sandbox } = self;
+        let work = match orchestrator(context) {
+            Some(orchestrator) => execute(context, &prepared, &*sandbox, &*orchestrator).await,
+            None => return Phase::end_in(sandbox, Outcome::Failed),
+        };
+        match work {
+            Ok(work) => Phase::Collecting(Collecting { prepared, sandbox, work }),
+            Err(conclusion) => Phase::end_in(sandbox, conclusion),
+        }
+    }
+}
+
+/// What runs the sessions; `None` for what preparing has refused already.
+fn orchestrator(context: &Context<'_>) -> Option<Box<dyn Orchestrator>> {
+    match &context.request.manifest.orchestrator {
+        Kind::Direct(agent) => Some(Box::new(Direct::new(agent.clone()))),
+        Kind::Assay(_) => None,
+    }
+}
+
+/// What has come of the sessions; an error where none of them could start.
+async fn execute(
+    context: &Context<'_>,
+    prepared: &Prepared,
+    sandbox: &dyn Sandbox,
+    orchestrator: &dyn Orchestrator,
+) -> Result<Work, Conclusion> {
+    let Context { request, events, clock, redactor, .. } = context;
+    let floor = Floor::new(request, sandbox, events, redactor, clock, &prepared.base);
+    let ready = async {
+        check_out(&floor).await?;
+        orchestrator.check(&floor).await?;
+        set_up(&floor).await
+    };
+    match clock.unless_interrupted(ready).await {
+        Ok(ready) => ready?,
+        Err(interrupt) => return Err(interrupt.outcome().into()),
+    }
+    let ends = schedule::run(&floor, orchestrator).await;
+    let verdict = match verdict_of(&ends, clock.interrupt()) {
+        Some(conclusion) => Verdict::Not(conclusion),
+        None => merge(&floor, orchestrator, &ends).await,
+    };
+    let (mut sessions, mut unsaved) = (Vec::new(), Vec::new());
+    for (name, end) in ends {
+        match (end.commit, end.worktree) {
+            (Some(commit), _) => sessions.push((name, commit)),
+            (None, Some(worktree)) => unsaved.push((name, worktree)),
+            (None, None) => {}
+        }
+    }
+    Ok(Work { sessions, unsaved, verdict })
+}
+
+/// Checks the workspace out where something will look at it: a single session, or setup commands.
+async fn check_out(floor: &Floor<'_>) -> Result<(), Failure> {
+    let manifest = floor.manifest();
+    let git = floor.git();
+    let done = match manifest.sessions.as_slice() {
+        [only] => {
+            let branch = floor.branch(&only.name);
+            git.checkout(Some((&branch, &floor.base.commit))).await
+        }
+        _ if manifest.environment.setup.is_empty() => return Ok(()),
+        _ => git.checkout(None).await,
+    };
+    done.map_err(|error| of_git(&error))
+}
+
+async fn set_up(floor: &Floor<'_>) -> Result<(), Failure> {
+    let commands = &floor.manifest().environment.setup;
+    let timeout = floor.manifest().job.timeout;
+    for line in commands {
+        let mut command = Command::new(["sh", "-c", line], floor.sandbox.paths().workspace());
+        command.env = floor.environment(None);
+        let deadline = Instant::now() + timeout;
+        let run = floor.run(command, deadline, None, OutputSource::Setup, None).await;
+        let (exit, tail) = run.map_err(|error| super::provision::of_sandbox(&error))?;
+        if !exit.success() && exit.status != ExitStatus::Stopped {
+            let said = tail.last().map(|line| format!(": {line}")).unwrap_or_default();
+            let message = format!("the setup command `{line}` failed ({exit}){said}");
+            return Err(Failure::new(FailureKind::Fault, message)
+                .hint("`smelt logs` shows all of its output"));
+        }
+    }
+    match commands.is_empty() {
+        true => Ok(()),
+        false => floor.git().set_setup_apart().await.map_err(|error| of_git(&error)),
+    }
+}
+
+/// The first of these that any session has met decides; `None` where all have passed.
+fn verdict_of(ends: &Ends, interrupt: Option<Interrupt>) -> Option<Conclusion> {
+    if let Some(interrupt) = interrupt {
+        return Some(interrupt.outcome().into());
+    }
+    let of = |state: SessionState| ends.iter().find(|(_, end)| end.state == state);
+    if of(SessionState::GateFailed).is_some() {
+        return Some(Outcome::GatesFailed.into());
+    }
+    if of(SessionState::TimedOut).is_some() {
+        return Some(Outcome::TimedOut.into());
+    }
+    if of(SessionState::Conflict).is_some() {
+        return Some(Outcome::Conflict.into());
+    }
+    let failed = ends.iter().find(|(_, end)| end.state != SessionState::Passed)?;
+    let (name, end) = of(SessionState::AgentFailed).unwrap_or(failed);
+    let reason = end.reason.clone().unwrap_or_else(|| end.state.to_string());
+    let failure = Failure::new(FailureKind::Fault, format!("session `{name}`: {reason}"));
+    Some(failure.hint(format!("`smelt logs JOB --session {name}` shows its output")).into())
+}
+
+async fn merge(floor: &Floor<'_>, orchestrator: &dyn Orchestrator, ends: &Ends) -> Verdict {
+    let merging = merge::merge(floor, orchestrator, ends);
+    match floor.clock.unless_interrupted(merging).await {
+        Err(interrupt) => Verdict::Not(interrupt.outcome().into()),
+        Ok(Ok(Merged::Commit(commit))) => Verdict::Passed(commit),
+        Ok(Ok(Merged::Conflict)) => Verdict::Not(Outcome::Conflict.into()),
+        Ok(Ok(Merged::Gates(SessionState::TimedOut))) => Verdict::Not(Outcome::TimedOut.into()),
+        Ok(Ok(Merged::Gates(_))) => Verdict::Not(Outcome::GatesFailed.into()),
+        Ok(Err(error)) => of_git(&error).into(),
+    }
+}
+
+pub(super) fn of_git(error: &SandboxGitError) -> Failure {
+    Failure::from_error(FailureKind::Fault, error)
+}

@@ -1,0 +1,137 @@
+//! The engine: carries a job through its phases, using nothing but the ports.
+
+mod clock;
+mod collect;
+mod deliver;
+mod execute;
+mod phase;
+mod prepare;
+mod provision;
+mod teardown;
+
+pub(crate) use clock::{Clock, Interrupt};
+pub(crate) use prepare::{not_there_yet, notices, of_mirror, open};
+pub use teardown::remove_tree;
+
+use crate::event::{EventSink, JobEvent, SessionPlan};
+use crate::git::{Git, Limits};
+use crate::manifest::RuntimeKind;
+use crate::outcome::{Conclusion, Failure, FailureKind};
+use crate::port::{Cancellation, JobRequest, JobRunner, Runtime};
+use crate::secret::Redactor;
+use async_trait::async_trait;
+use futures::FutureExt;
+use phase::{Phase, Preparing};
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// What an engine is made of.
+#[derive(Clone)]
+pub struct Engine {
+    /// Git on this machine.
+    pub git: Git,
+    /// The runtimes there are, by kind.
+    pub runtimes: HashMap<RuntimeKind, Arc<dyn Runtime>>,
+    /// Folder in which each run gets one of its own, removed when it ends.
+    pub scratch: PathBuf,
+    /// Folder for what is kept between runs: mirrors of URLs.
+    pub cache: PathBuf,
+    /// How much a result may be.
+    pub limits: Limits,
+}
+
+/// What all phases of a run share.
+pub(crate) struct Context<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) request: &'a JobRequest,
+    pub(crate) events: &'a EventSink,
+    pub(crate) clock: Clock,
+    pub(crate) redactor: Redactor,
+}
+
+impl Context<'_> {
+    /// The folder of this run alone.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        let JobRequest { owner, run, .. } = self.request;
+        self.engine.scratch.join(owner.as_str()).join(run.as_str())
+    }
+
+    /// The runtime that the manifest names.
+    pub(crate) fn runtime(&self) -> Option<&Arc<dyn Runtime>> {
+        self.engine.runtimes.get(&self.request.manifest.environment.runtime)
+    }
+}
+
+#[async_trait]
+impl JobRunner for Engine {
+    async fn run(
+        &self,
+        request: JobRequest,
+        events: EventSink,
+        cancellation: Cancellation,
+    ) -> Conclusion {
+        let started = Instant::now();
+        let job = &request.manifest.job;
+        let sessions = request.manifest.sessions.iter();
+        events.emit(JobEvent::RunStarted {
+            job: job.name.clone(),
+            run_id: request.run.clone(),
+            repo: job.repo.to_string(),
+            base_ref: job.base_ref.clone(),
+            runtime: request.manifest.environment.runtime,
+            orchestrator: request.manifest.orchestrator.kind(),
+            sessions: sessions
+                .map(|s| SessionPlan { name: s.name.clone(), depends_on: s.depends_on.clone() })
+                .collect(),
+        });
+        let context = Context {
+            engine: self,
+            request: &request,
+            events: &events,
+            clock: Clock::new(job.timeout, cancellation),
+            redactor: Redactor::new(request.secrets.values()),
+        };
+        let conclusion = match AssertUnwindSafe(carry_through(&context)).catch_unwind().await {
+            Ok(conclusion) => conclusion,
+            Err(panic) => after_panic(&context, &said(&*panic)).await,
+        };
+        events.emit(JobEvent::RunFinished {
+            conclusion: conclusion.clone(),
+            duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
+        conclusion
+    }
+}
+
+/// One owner, one loop: each phase makes the next.
+async fn carry_through(context: &Context<'_>) -> Conclusion {
+    let mut phase = Phase::Preparing(Preparing);
+    loop {
+        context.events.emit(JobEvent::Phase { phase: phase.name() });
+        phase = match phase {
+            Phase::Preparing(phase) => phase.step(context).await,
+            Phase::Provisioning(phase) => phase.step(context).await,
+            Phase::Executing(phase) => phase.step(context).await,
+            Phase::Collecting(phase) => phase.step(context).await,
+            Phase::Delivering(phase) => phase.step(context).await,
+            Phase::TearingDown(phase) => return phase.step(context).await,
+        };
+    }
+}
+
+/// A phase that panicked took what it held with it: what it made is found by its labels.
+async fn after_panic(context: &Context<'_>, said: &str) -> Conclusion {
+    tracing::error!(run = %context.request.run, "the engine panicked: {said}");
+    teardown::reap(context).await;
+    Failure::new(FailureKind::Fault, format!("a defect in Smelt: {said}"))
+        .hint("please report it with the run's events.jsonl")
+        .into()
+}
+
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}

@@ -1,0 +1,241 @@
+//! Preparing: the repository is opened, the base resolved and pinned, the workspace made.
+
+use super::Context;
+use super::phase::{Phase, Prepared, Preparing, Provisioning};
+use crate::event::{JobEvent, Level};
+use crate::git::{
+    self, Base, Identity, MirrorError, Objects, Repository, RepositoryError, TargetRefusal,
+    WorkspacePlan,
+};
+use crate::manifest::{Agent, Manifest, Orchestrator, RepoLocation};
+use crate::name::BranchName;
+use crate::orchestrator::preset;
+use crate::outcome::{Failure, FailureKind};
+use crate::port::{CacheSpec, Labels, SandboxPaths, SandboxSpec, Workspace};
+use sha2::{Digest, Sha256};
+use std::num::NonZeroU32;
+use std::path::Path;
+
+/// Commits of history that a streamed workspace has when the manifest does not say.
+const STREAMED_DEPTH: NonZeroU32 = NonZeroU32::new(50).expect("50 is not zero");
+
+/// The clone's branch where the base is none.
+const DETACHED_BRANCH: &str = "smelt-base";
+
+impl Preparing {
+    pub(super) async fn step(self, context: &Context<'_>) -> Phase {
+        // A runtime looks at its machine or its daemon meanwhile, and remembers.
+        let warm_up = async {
+            if let Some(runtime) = context.runtime() {
+                runtime.check().await;
+            }
+        };
+        let prepare = async { tokio::join!(prepare(context), warm_up).0 };
+        match context.clock.unless_interrupted(prepare).await {
+            Ok(Ok(prepared)) => Phase::Provisioning(Provisioning { prepared }),
+            Ok(Err(failure)) => Phase::end(failure),
+            Err(interrupt) => Phase::end(interrupt.outcome()),
+        }
+    }
+}
+
+async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
+    let manifest = &context.request.manifest;
+    refuse_what_is_not_there(context)?;
+    let opened = open(&context.engine.git, &context.engine.cache, manifest).await?;
+    let Opened { repository, base, target } = opened;
+    let (head, commit) = (git::refs::base(&context.request.run), base.commit.as_str());
+    let pin = repository.git().args(["update-ref", "--no-deref", &head, commit, ""]).run();
+    pin.await.map_err(|error| Failure::from_error(FailureKind::Fault, &error))?;
+    context.events.emit(JobEvent::BaseResolved {
+        commit: base.commit.to_string(),
+        branch: base.branch.clone(),
+        target: target.to_string(),
+    });
+    let scratch = context.scratch();
+    let root = scratch.join("root");
+    make_root(&root, manifest).map_err(|error| {
+        Failure::new(FailureKind::Fault, format!("`{}` can't be made: {error}", root.display()))
+    })?;
+    let workspace = context.runtime().map_or(Workspace::Mounted, |runtime| runtime.workspace());
+    let borrowed = match (workspace, manifest.job.depth) {
+        // A history that is to be short is copied: what is borrowed is all there is.
+        (Workspace::Mounted, None) => repository.objects().to_vec(),
+        _ => Vec::new(),
+    };
+    let objects = match (borrowed.len(), workspace) {
+        (0, Workspace::Streamed) => {
+            Objects::Copied(Some(manifest.job.depth.unwrap_or(STREAMED_DEPTH)))
+        }
+        (0, Workspace::Mounted) => Objects::Copied(manifest.job.depth),
+        (folders, _) => Objects::Borrowed(folders),
+    };
+    let plan = WorkspacePlan {
+        run: &context.request.run,
+        base: &base,
+        branch: base.branch.as_deref().unwrap_or(DETACHED_BRANCH),
+        objects,
+        identity: Identity::of(&repository).await,
+        excluded: excluded(manifest),
+    };
+    git::create_workspace(&repository, &root.join(SandboxPaths::WORKSPACE), &plan)
+        .await
+        .map_err(|error| Failure::from_error(FailureKind::Fault, &error))?;
+    let labels = Labels {
+        owner: context.request.owner.clone(),
+        job: manifest.job.name.clone(),
+        run: context.request.run.clone(),
+    };
+    let cache = Some(&manifest.environment.cache)
+        .filter(|paths| !paths.is_empty())
+        .map(|paths| CacheSpec { key: cache_key(&repository, manifest), paths: paths.clone() });
+    let environment = manifest.environment.clone();
+    let spec = SandboxSpec { labels, environment, scratch, root, borrowed, cache };
+    Ok(Prepared { repository, base, target, spec })
+}
+
+/// A repository with the place in it where a job starts, and the one where its result goes.
+pub(crate) struct Opened {
+    pub(crate) repository: Repository,
+    pub(crate) base: Base,
+    pub(crate) target: BranchName,
+}
+
+/// Opens the job's repository (a URL by its mirror), resolves the base, and makes sure that the
+/// result branch may be written.
+pub(crate) async fn open(
+    git: &git::Git,
+    cache: &Path,
+    manifest: &Manifest,
+) -> Result<Opened, Failure> {
+    let job = &manifest.job;
+    let repository = match &job.repo {
+        RepoLocation::Path(path) => Repository::open(git, path).await.map_err(of_repository)?,
+        RepoLocation::Url(url) => {
+            git::mirror(git, cache, url, &job.base_ref).await.map_err(of_mirror)?
+        }
+    };
+    let base = repository.resolve_base(&job.base_ref).await.map_err(of_repository)?;
+    repository.check_complete(&base.commit).await.map_err(of_repository)?;
+    let target = git::choose_target(&manifest.merge.target, base.branch.as_deref(), &job.name);
+    if let RepoLocation::Path(_) = job.repo {
+        let checked = git::check_target(&repository, &target, base.branch.as_deref()).await;
+        let checked = checked.map_err(|error| Failure::from_error(FailureKind::Fault, &error))?;
+        checked.map_err(|refusal| of_target(&refusal))?;
+    }
+    Ok(Opened { repository, base, target })
+}
+
+fn of_repository(error: RepositoryError) -> Failure {
+    let kind = match error {
+        RepositoryError::Git(_) | RepositoryError::Unreadable { .. } => FailureKind::Fault,
+        _ => FailureKind::Invalid,
+    };
+    with_hint(Failure::from_error(kind, &error), error.hint())
+}
+
+pub(crate) fn of_mirror(error: MirrorError) -> Failure {
+    let hint = error.hint();
+    match error {
+        MirrorError::Repository(error) => of_repository(error),
+        error => with_hint(Failure::from_error(FailureKind::Fault, &error), hint),
+    }
+}
+
+pub(super) fn of_target(refusal: &TargetRefusal) -> Failure {
+    Failure::from_error(FailureKind::Invalid, refusal).hint(refusal.hint())
+}
+
+fn with_hint(failure: Failure, hint: Option<String>) -> Failure {
+    Failure { hint, ..failure }
+}
+
+/// What of `repository` the sandbox will not have.
+pub(crate) async fn notices(repository: &Repository, base: &Base) -> Vec<(Level, String)> {
+    let special = repository.special_content(&base.commit);
+    let (changes, special) = tokio::join!(repository.uncommitted_changes(), special);
+    // A service to the user, not a condition.
+    let special = special.unwrap_or_default();
+    let mut notices = Vec::new();
+    if changes > 0 {
+        let changes = crate::text::count(changes, "uncommitted change");
+        notices.push((Level::Info, format!("{changes} of your checkout: not part of the run")));
+    }
+    if special.lfs {
+        let message =
+            "the repository uses Git LFS: the sandbox has its pointer files, not their contents";
+        notices.push((Level::Warning, message.into()));
+    }
+    if special.submodules {
+        let message = "the repository has submodules: their folders are empty in the sandbox";
+        notices.push((Level::Warning, message.into()));
+    }
+    notices
+}
+
+fn make_root(root: &Path, manifest: &Manifest) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if let Some(scratch) = root.parent() {
+        // Nobody else's business, whatever the folders above say.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(scratch)?;
+    }
+    for folder in [SandboxPaths::WORKSPACE, SandboxPaths::SESSIONS, SandboxPaths::TASKS] {
+        std::fs::create_dir_all(root.join(folder))?;
+    }
+    for session in &manifest.sessions {
+        let file = root.join(SandboxPaths::TASKS).join(format!("{}.md", session.name));
+        std::fs::write(file, &session.spec)?;
+    }
+    Ok(())
+}
+
+fn excluded(manifest: &Manifest) -> &'static [&'static str] {
+    match &manifest.orchestrator {
+        Orchestrator::Direct(Agent::Preset(kind)) => preset(*kind).excluded(),
+        Orchestrator::Direct(Agent::Command(_)) | Orchestrator::Assay(_) => &[],
+    }
+}
+
+fn cache_key(repository: &Repository, manifest: &Manifest) -> String {
+    let name = match &manifest.job.repo {
+        RepoLocation::Path(_) => repository.common_dir().to_string_lossy().into_owned(),
+        RepoLocation::Url(url) => url.to_string(),
+    };
+    Sha256::digest(name.as_bytes()).iter().take(10).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the manifest asks for that this version does not have, and what to do instead.
+pub(crate) fn not_there_yet(manifest: &Manifest, delivers: bool) -> Option<(String, &'static str)> {
+    let direct = "set `kind = \"direct\"` in `[orchestrator]`";
+    if matches!(manifest.orchestrator, Orchestrator::Assay(_)) {
+        Some(("the `assay` orchestrator".into(), direct))
+    } else if manifest.forge.is_some() && delivers {
+        let hint = "run with --no-pr: the result stays on its branch";
+        Some(("delivery to a forge".into(), hint))
+    } else if manifest.state_backend.is_some() {
+        Some(("`[state_backend]`".into(), "take the section out"))
+    } else if !manifest.notify.is_empty() {
+        Some(("`[[notify]]`".into(), "take the section out"))
+    } else {
+        None
+    }
+}
+
+fn refuse_what_is_not_there(context: &Context<'_>) -> Result<(), Failure> {
+    let manifest = &context.request.manifest;
+    let runtime = manifest.environment.runtime;
+    let missing = match context.runtime() {
+        Some(_) => not_there_yet(manifest, context.request.deliver),
+        None => Some((
+            format!("the `{runtime}` runtime"),
+            "set `runtime = \"local\"` in `[environment]`",
+        )),
+    };
+    match missing {
+        None => Ok(()),
+        Some((what, hint)) => {
+            let message = format!("{what} is not in this version of Smelt yet");
+            Err(Failure::new(FailureKind::Unavailable, message).hint(hint))
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Provisioning: the sandbox is made, and gets what it is to have.
+
+use super::Context;
+use super::phase::{Executing, Phase, Prepared, Provisioning};
+use super::prepare::notices;
+use super::teardown;
+use crate::event::{JobEvent, Level};
+use crate::outcome::{Failure, FailureKind};
+use crate::port::{Sandbox, SandboxError, Workspace};
+use std::io;
+use std::path::{Path, PathBuf};
+
+impl Provisioning {
+    pub(super) async fn step(self, context: &Context<'_>) -> Phase {
+        let Self { prepared } = self;
+        let provision = async {
+            tokio::join!(provision(context, &prepared), tell_notices(context, &prepared)).0
+        };
+        match context.clock.unless_interrupted(provision).await {
+            Ok(Ok(sandbox)) => Phase::Executing(Executing { prepared, sandbox }),
+            Ok(Err(failure)) => Phase::end(failure),
+            Err(interrupt) => {
+                // Half of it may be there, known to nobody.
+                teardown::reap(context).await;
+                Phase::end(interrupt.outcome())
+            }
+        }
+    }
+}
+
+/// Tells what the sandbox will not have of the repository, and what the agent will not have.
+async fn tell_notices(context: &Context<'_>, prepared: &Prepared) {
+    let missing_key = crate::plan::missing_key(&context.request.manifest);
+    let missing_key = missing_key.map(|message| (Level::Warning, message));
+    let notices = notices(&prepared.repository, &prepared.base).await;
+    for (level, message) in notices.into_iter().chain(missing_key) {
+        context.events.emit(JobEvent::Notice { level, message, session: None });
+    }
+}
+
+async fn provision(
+    context: &Context<'_>,
+    prepared: &Prepared,
+) -> Result<Box<dyn Sandbox>, Failure> {
+    let sandbox = make(context, prepared).await.map_err(|error| of_sandbox(&error))?;
+    match fill(context, prepared, &*sandbox).await {
+        Ok(()) => Ok(sandbox),
+        Err(failure) => {
+            if let Err(error) = sandbox.destroy().await {
+                tracing::warn!(%error, "a sandbox that could not be filled is left");
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Makes the sandbox and tells what holds it in.
+pub(super) async fn make(
+    context: &Context<'_>,
+    prepared: &Prepared,
+) -> Result<Box<dyn Sandbox>, SandboxError> {
+    let Some(runtime) = context.runtime() else {
+        return Err(SandboxError::Gone("its runtime".into()));
+    };
+    let sandbox = runtime.provision(&prepared.spec).await?;
+    let isolation = sandbox.isolation();
+    context.events.emit(JobEvent::SandboxReady {
+        id: sandbox.id().to_owned(),
+        isolation: isolation.summary.clone(),
+    });
+    for message in &isolation.gaps {
+        let (level, message) = (Level::Warning, message.clone());
+        context.events.emit(JobEvent::Notice { level, message, session: None });
+    }
+    Ok(sandbox)
+}
+
+/// Puts the workspace (where it is streamed) and the manifest's files into the sandbox.
+async fn fill(
+    context: &Context<'_>,
+    prepared: &Prepared,
+    sandbox: &dyn Sandbox,
+) -> Result<(), Failure> {
+    let fault = |error: SandboxError| of_sandbox(&error);
+    let broken = |error: io::Error| Failure::from_error(FailureKind::Fault, &error);
+    if context.runtime().is_some_and(|runtime| runtime.workspace() == Workspace::Streamed) {
+        let root = prepared.spec.root.clone();
+        let archive = tokio::task::spawn_blocking(move || archive_folder(&root)).await;
+        let file = archive.map_err(io::Error::other).flatten().map_err(broken)?;
+        let mut file = tokio::fs::File::from_std(file);
+        sandbox.upload(&mut file, &sandbox.paths().root).await.map_err(fault)?;
+    }
+    let files = files(context, sandbox)?;
+    if !files.is_empty() {
+        let archive = archive_files(&files).map_err(broken)?;
+        sandbox.upload(&mut archive.as_slice(), Path::new("/")).await.map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// A file to be put into the sandbox.
+struct File {
+    path: PathBuf,
+    content: Vec<u8>,
+    mode: u32,
+}
+
+fn files(context: &Context<'_>, sandbox: &dyn Sandbox) -> Result<Vec<File>, Failure> {
+    use std::os::unix::fs::PermissionsExt;
+    let home = &sandbox.paths().home;
+    let manifest = &context.request.manifest;
+    let mut files = Vec::new();
+    for (inside, host) in &manifest.environment.files {
+        let read = std::fs::read(host).and_then(|content| {
+            let mode = std::fs::metadata(host)?.permissions().mode() & 0o777;
+            Ok(File { path: inside.below(home), content, mode })
+        });
+        files.push(read.map_err(|error| {
+            let message =
+                format!("`{}` of `[environment] files` can't be read: {error}", host.display());
+            Failure::new(FailureKind::Invalid, message)
+        })?);
+    }
+    for (inside, name) in &manifest.credentials.files {
+        if let Some(secret) = context.request.secrets.get(name) {
+            let content = secret.expose().as_bytes().to_vec();
+            files.push(File { path: inside.below(home), content, mode: 0o600 });
+        }
+    }
+    Ok(files)
+}
+
+/// The files as a tar archive, by their paths below `/`.
+fn archive_files(files: &[File]) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for File { path, content, mode } in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(*mode);
+        header.set_mtime(jiff::Timestamp::now().as_second().unsigned_abs());
+        let below = path.strip_prefix("/").unwrap_or(path);
+        archive.append_data(&mut header, below, content.as_slice())?;
+    }
+    archive.into_inner()
+}
+
+/// A folder as a tar archive, in a file that nobody else sees.
+fn archive_folder(folder: &Path) -> io::Result<std::fs::File> {
+    let path = folder.with_extension("tar");
+    let file = std::fs::File::options().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    let mut archive = tar::Builder::new(file);
+    archive.follow_symlinks(false);
+    archive.append_dir_all(".", folder)?;
+    let mut file = archive.into_inner()?;
+    io::Seek::rewind(&mut file)?;
+    Ok(file)
+}
+
+pub(super) fn of_sandbox(error: &SandboxError) -> Failure {
+    let kind = match error {
+        SandboxError::Unavailable { .. } => FailureKind::Unavailable,
+        SandboxError::Unsupported { .. } => FailureKind::Invalid,
+        SandboxError::Gone(_) | SandboxError::Failed { .. } => FailureKind::Fault,
+    };
+    let failure = Failure::from_error(kind, error);
+    match error {
+        SandboxError::Unavailable { hint: Some(hint), .. } => failure.hint(hint.clone()),
+        _ => failure,
+    }
+}

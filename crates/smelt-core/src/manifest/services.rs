@@ -1,0 +1,226 @@
+//! Services beside a sandbox: the Compose keys that Smelt allows, typed.
+//!
+//! A key is allowed when it can't reach the host: nothing that mounts its folders, opens its
+//! ports, reads its files or environment, or loosens the walls of a container (SECURITY, sandbox).
+
+use super::values::{Cpu, PlainValue, Size};
+use crate::document::{Located, Problem};
+use crate::name::VariableName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+/// A command as Compose takes it: a string that is split into words, or a list of words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ServiceCommand {
+    /// Split into words as a shell does, but run without one.
+    Line(String),
+    /// Run as it is.
+    Words(Vec<String>),
+}
+
+/// When a service counts as healthy; durations as Compose writes them (`5s`, `1m30s`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Healthcheck {
+    /// The check, run in the service's container.
+    pub test: ServiceCommand,
+    /// Time between two checks.
+    pub interval: Option<String>,
+    /// Longest time for one check.
+    pub timeout: Option<String>,
+    /// Failures in a row that make it unhealthy.
+    pub retries: Option<NonZeroU32>,
+    /// Time to start up, in which failures do not count.
+    pub start_period: Option<String>,
+}
+
+/// What must have happened to a service before another one starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceCondition {
+    /// It was started.
+    ServiceStarted,
+    /// It is healthy.
+    ServiceHealthy,
+    /// It ended with exit code 0.
+    ServiceCompletedSuccessfully,
+}
+
+/// One service that another waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceDependency {
+    /// What must have happened to it.
+    pub condition: ServiceCondition,
+}
+
+/// Services that another waits for: their names, or a table with conditions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ServiceDependencies {
+    /// Started before.
+    Names(Vec<String>),
+    /// Each with its condition.
+    Conditions(BTreeMap<String, ServiceDependency>),
+}
+
+impl ServiceDependencies {
+    /// Names of the services to wait for.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Names(names) => names.iter().map(String::as_str).collect(),
+            Self::Conditions(map) => map.keys().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// A service beside the sandbox: its name, its image, and the Compose keys that can't reach the
+/// host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Name of the service, and its host name in the job's network.
+    pub name: Located<String>,
+    /// Image of the service.
+    pub image: String,
+    /// Command in place of the image's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<ServiceCommand>,
+    /// Entry point in place of the image's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<ServiceCommand>,
+    /// Variables of the service, as a map.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<VariableName, PlainValue>,
+    /// When the service counts as healthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+    /// Services to wait for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depends_on: Option<Located<ServiceDependencies>>,
+    /// User of the service's process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Folder the command starts in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// Paths that are kept in memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tmpfs: Vec<String>,
+    /// Anonymous volumes: absolute paths in the container, gone with the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Located<String>>,
+    /// Ports other containers of the job reach; documentation, as in Compose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expose: Vec<PlainValue>,
+    /// Size of `/dev/shm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shm_size: Option<Size>,
+    /// Run an init as process 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<bool>,
+    /// Make the container's own file system read-only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+    /// Signal that ends the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// Platform of the image, such as `linux/amd64`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Cores at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<Cpu>,
+    /// Memory at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_limit: Option<Size>,
+    /// Processes at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids_limit: Option<NonZeroU32>,
+}
+
+/// Compose keys that are known and refused, with the reason.
+pub(super) const REFUSED: &[(&str, &str)] = &[
+    ("build", "services run images that exist; build the image before"),
+    ("cap_add", "it loosens the container's walls"),
+    ("cgroup", "it shares a namespace of the host"),
+    ("cgroup_parent", "it moves the container out of its limits"),
+    ("configs", "it reads files of the host"),
+    ("container_name", "two runs would collide"),
+    ("credential_spec", "it reads files of the host"),
+    ("device_cgroup_rules", "it opens devices of the host"),
+    ("devices", "it opens devices of the host"),
+    ("env_file", "it reads files of the host; use `environment`"),
+    ("extends", "it reads files of the host"),
+    ("external_links", "it reaches containers outside of the job"),
+    ("extra_hosts", "it can point a name at the host"),
+    ("ipc", "it shares a namespace of the host"),
+    ("links", "it can reach containers outside of the job"),
+    ("network_mode", "it leaves the job's network"),
+    ("networks", "every service is in the job's own network"),
+    ("pid", "it shares a namespace of the host"),
+    ("ports", "it opens ports of the host; services reach each other by name"),
+    ("privileged", "it takes the container's walls away"),
+    ("restart", "a service that ends is reported, not restarted"),
+    ("runtime", "it changes how the container is confined"),
+    ("secrets", "it reads files of the host"),
+    ("security_opt", "it loosens the container's walls"),
+    ("sysctls", "it changes kernel settings"),
+    ("userns_mode", "it shares a namespace of the host"),
+    ("uts", "it shares a namespace of the host"),
+    ("volumes_from", "it mounts volumes from outside of the job"),
+];
+
+/// Says why a refused Compose key is refused, in place of a guess at its spelling.
+pub(super) fn explain_refused(problem: Problem) -> Problem {
+    let refused = REFUSED
+        .iter()
+        .find(|(key, _)| problem.message == format!("unknown key `{key}` in `[services]`"));
+    match refused {
+        Some((key, why)) => Problem {
+            message: format!("`{key}` is not allowed for a service: {why}"),
+            help: Some(
+                "take the key out; docs/manifest.md lists the keys a service may have".into(),
+            ),
+            ..problem
+        },
+        None => problem,
+    }
+}
+
+/// Reports what is wrong among services: names taken twice, unknown dependencies, host volumes.
+pub(super) fn check(services: &[Located<Service>], problems: &mut Vec<Problem>) {
+    for (i, service) in services.iter().enumerate() {
+        let name = &service.name;
+        let fits = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.len() <= 63
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        if !fits {
+            let message = format!("`{}` can't be a host name", crate::text::clean_line(name));
+            problems.push(Problem::error(name.span(), message).help("use letters, digits and `-`"));
+        }
+        if services[..i].iter().any(|other| other.name == service.name) {
+            let message = format!("two services are called `{}`", **name);
+            problems.push(Problem::error(name.span(), message).help("give each a name of its own"));
+        }
+        for volume in &service.volumes {
+            if !volume.starts_with('/') || volume.contains([':', '\0', '\n']) {
+                let message = "a volume from the host or with a name is not allowed for a service";
+                problems.push(Problem::error(volume.span(), message).help(
+                    "give just an absolute path in the container: an anonymous volume, gone with \
+                     the run",
+                ));
+            }
+        }
+        let Some(dependencies) = &service.depends_on else { continue };
+        for name in dependencies.names() {
+            if !services.iter().any(|other| other.name.as_str() == name) {
+                let message = format!("no service is called `{}`", crate::text::clean_line(name));
+                problems.push(Problem::error(dependencies.span(), message));
+            }
+        }
+    }
+}

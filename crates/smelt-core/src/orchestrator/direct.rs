@@ -1,0 +1,186 @@
+//! Smelt starts the agent itself: a worktree and a branch for each session.
+
+use super::Orchestrator;
+use super::agent::{AgentEnd, AgentRun};
+use crate::event::{GateStage, SessionState};
+use crate::git::Oid;
+use crate::manifest::{Agent, AgentCommand, Session};
+use crate::outcome::{Failure, FailureKind};
+use crate::port::{Command, Discard, Exit, ExitStatus, SandboxError};
+use crate::sandbox_git::SandboxGitError;
+use crate::session::conflict::Next;
+use crate::session::floor::{Floor, SessionEnd, Worktree};
+use crate::session::gate;
+use async_trait::async_trait;
+use std::path::Path;
+use tokio::time::Instant;
+
+/// The `direct` orchestrator.
+pub(crate) struct Direct {
+    agent: Agent,
+}
+
+impl Direct {
+    pub(crate) fn new(agent: Agent) -> Self {
+        Self { agent }
+    }
+
+    /// Makes the place for a session to work; `None` where the work it depends on does not fit
+    /// together.
+    async fn open_worktree(
+        &self,
+        floor: &Floor<'_>,
+        session: &Session,
+        heads: &[Oid],
+    ) -> Result<Option<Worktree>, SandboxGitError> {
+        let branch = floor.branch(&session.name);
+        let start = heads.first().unwrap_or(&floor.base.commit).clone();
+        if floor.manifest().sessions.len() == 1 {
+            // The workspace itself, where setup has run, was checked out for it.
+            return Ok(Some(Worktree { folder: floor.sandbox.paths().workspace(), branch, start }));
+        }
+        let folder = floor.sandbox.paths().session(session.name.as_str());
+        floor.add_worktree(&folder, Some(&branch), &start).await?;
+        let mut worktree = Worktree { folder, branch, start };
+        let message = format!("Merge the work that '{}' depends on", session.name);
+        for commit in heads.iter().skip(1) {
+            let Worktree { folder, start: onto, .. } = &worktree;
+            let next = Next { folder, onto, commit, message: &message };
+            match next.merge(floor, self, session, &session.depends_on).await? {
+                Some(merged) => worktree.start = merged,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(worktree))
+    }
+
+    async fn work(
+        &self,
+        floor: &Floor<'_>,
+        session: &Session,
+        worktree: &Worktree,
+        deadline: Instant,
+    ) -> Result<SessionEnd, SandboxGitError> {
+        let run = AgentRun { agent: &self.agent, session, task: &session.spec };
+        let agent = run.run(floor, &worktree.folder, deadline).await;
+        let committed = floor.keep_work(&session.name, worktree).await?;
+        let agent = agent?;
+        let mut end = match agent_state(&agent) {
+            Some((state, reason)) => SessionEnd::new(state, reason),
+            None => {
+                let stage = GateStage::Session;
+                let state = gate::check(floor, session, &worktree.folder, stage, deadline).await?;
+                SessionEnd::new(
+                    state,
+                    (state == SessionState::TimedOut).then(|| "in its gate".into()),
+                )
+            }
+        };
+        end.commit = Some(committed.head);
+        end.usage = agent.usage;
+        Ok(end)
+    }
+}
+
+/// What the agent's end makes of its session; `None`: it is for the gate to say.
+fn agent_state(agent: &AgentEnd) -> Option<(SessionState, Option<String>)> {
+    match (agent.exit.status, &agent.failed) {
+        (ExitStatus::TimedOut, _) => Some((SessionState::TimedOut, Some("in its agent".into()))),
+        (ExitStatus::Stopped, _) => Some((SessionState::Cancelled, None)),
+        (_, Some(said)) => {
+            Some((SessionState::AgentFailed, Some(format!("the agent failed: {said}"))))
+        }
+        (ExitStatus::Code(0), None) => None,
+        _ => {
+            Some((SessionState::AgentFailed, Some(format!("the agent ended with {}", agent.exit))))
+        }
+    }
+}
+
+#[async_trait]
+impl Orchestrator for Direct {
+    async fn check(&self, floor: &Floor<'_>) -> Result<(), Failure> {
+        let Some(program) = program(&self.agent) else { return Ok(()) };
+        let mut command = Command::shell(
+            "command -v -- \"$1\" >/dev/null",
+            [program],
+            floor.sandbox.paths().workspace(),
+        );
+        command.stop = floor.clock.cancellation().stop.clone();
+        let exit = floor.sandbox.exec(command, &mut Discard).await;
+        match exit {
+            Ok(Exit { status: ExitStatus::Code(0) | ExitStatus::Stopped, .. }) => Ok(()),
+            Ok(_) => {
+                let message = format!("the sandbox has no `{program}`");
+                Err(Failure::new(FailureKind::Invalid, message).hint(hint(&self.agent, floor)))
+            }
+            Err(error) => Err(Failure::from_error(FailureKind::Fault, &error)),
+        }
+    }
+
+    async fn run_session(
+        &self,
+        floor: &Floor<'_>,
+        session: &Session,
+        heads: &[Oid],
+        deadline: Instant,
+    ) -> SessionEnd {
+        match self.open_worktree(floor, session, heads).await {
+            Ok(Some(worktree)) => {
+                let end = self.work(floor, session, &worktree, deadline).await;
+                let end = end.unwrap_or_else(|error| SessionEnd::of_git(&error));
+                SessionEnd { worktree: Some(worktree), ..end }
+            }
+            Ok(None) => {
+                let reason = "the work it depends on does not fit together";
+                SessionEnd::new(SessionState::Conflict, Some(reason.into()))
+            }
+            Err(error) => SessionEnd::of_git(&error),
+        }
+    }
+
+    async fn resolve_conflict(
+        &self,
+        floor: &Floor<'_>,
+        session: &Session,
+        folder: &Path,
+        files: &[String],
+        deadline: Instant,
+    ) -> Result<(), SandboxError> {
+        let task = format!(
+            "A merge in this worktree has stopped at conflicts. Resolve them so that the intent of \
+             both sides is kept: edit the files, take out every conflict marker, and do not abort \
+             the merge. The files:\n\n{}\n\nThe task of the side that is merged in was:\n\n{}\n",
+            files.iter().map(|file| format!("- {file}")).collect::<Vec<_>>().join("\n"),
+            session.spec
+        );
+        AgentRun { agent: &self.agent, session, task: &task }
+            .run(floor, folder, deadline)
+            .await
+            .map(drop)
+    }
+}
+
+/// The program that must be there, where it can be known.
+fn program(agent: &Agent) -> Option<&str> {
+    match agent {
+        Agent::Preset(kind) => Some(super::preset(*kind).program()),
+        Agent::Command(AgentCommand::Program(words)) => words.first().map(String::as_str),
+        Agent::Command(AgentCommand::Shell(_)) => None,
+    }
+}
+
+fn hint(agent: &Agent, floor: &Floor<'_>) -> String {
+    use crate::manifest::RuntimeKind;
+    let install = match agent {
+        Agent::Preset(kind) => format!(" ({})", super::preset(*kind).install()),
+        Agent::Command(_) => String::new(),
+    };
+    match floor.manifest().environment.runtime {
+        RuntimeKind::Local => format!(
+            "install it on this machine{install}, and name its folder in `[environment] tools` \
+             unless it is below /usr"
+        ),
+        _ => format!("add it to the image{install}"),
+    }
+}

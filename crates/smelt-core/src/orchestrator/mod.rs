@@ -1,0 +1,45 @@
+//! What runs sessions inside a sandbox.
+
+mod agent;
+mod direct;
+mod preset;
+
+pub(crate) use direct::Direct;
+pub use preset::{Preset, preset};
+
+use crate::git::Oid;
+use crate::manifest::Session;
+use crate::outcome::Failure;
+use crate::port::SandboxError;
+use crate::session::floor::{Floor, SessionEnd};
+use async_trait::async_trait;
+use std::path::Path;
+use tokio::time::Instant;
+
+/// Runs sessions. When and from which commits is the engine's affair, and so is what becomes of
+/// their work.
+#[async_trait]
+pub(crate) trait Orchestrator: Send + Sync {
+    /// Finds, before any session starts, what would keep all of them from working.
+    async fn check(&self, floor: &Floor<'_>) -> Result<(), Failure>;
+
+    /// Runs one session to its end, built on `heads`: agent, commit, gate.
+    async fn run_session(
+        &self,
+        floor: &Floor<'_>,
+        session: &Session,
+        heads: &[Oid],
+        deadline: Instant,
+    ) -> SessionEnd;
+
+    /// Lets the session's agent resolve the conflicts that a merge has left in `files` of `folder`.
+    /// Whether it did is looked at afterwards.
+    async fn resolve_conflict(
+        &self,
+        floor: &Floor<'_>,
+        session: &Session,
+        folder: &Path,
+        files: &[String],
+        deadline: Instant,
+    ) -> Result<(), SandboxError>;
+}

@@ -1,0 +1,294 @@
+//! What a run would do: a manifest held against its repository and the secrets that are there.
+
+use crate::engine::{not_there_yet, notices, of_mirror, open};
+use crate::event::Level;
+use crate::git::{self, Base, Git};
+use crate::manifest::{
+    Agent, AgentCommand, ForgeProvider, ForgeTarget, ImageSource, Manifest, MergeStrategy, Network,
+    Orchestrator, OrchestratorKind, PullPolicy, RepoLocation, Resources, RuntimeKind,
+};
+use crate::name::{JobName, SecretName, SessionName};
+use crate::orchestrator::preset;
+use crate::outcome::Failure;
+use crate::secret::{Origin, SecretSources};
+use serde::Serialize;
+use std::path::Path;
+
+/// What a run would do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// The job.
+    pub job: JobName,
+    /// Path or URL of the repository.
+    pub repo: String,
+    /// Where it would start.
+    pub base: PlannedBase,
+    /// The branch the result would go to.
+    pub target: String,
+    /// Seconds for the whole job.
+    pub timeout_secs: u64,
+    /// The sandbox.
+    pub environment: PlannedEnvironment,
+    /// What would run the sessions.
+    pub orchestrator: OrchestratorKind,
+    /// The agent: a preset's name or the job's own command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The secrets that the manifest names.
+    pub secrets: Vec<PlannedSecret>,
+    /// The sessions, in stages: those of one stage can run at the same time.
+    pub stages: Vec<Vec<PlannedSession>>,
+    /// How their work would be merged.
+    pub merge: PlannedMerge,
+    /// Where it would be delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forge: Option<PlannedForge>,
+    /// Services beside the sandbox.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<PlannedService>,
+    /// What is worth knowing before.
+    pub notices: Vec<String>,
+}
+
+/// Where a run would start.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedBase {
+    /// As the manifest names it.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The commit.
+    pub commit: String,
+    /// The branch, where it is one.
+    pub branch: Option<String>,
+}
+
+/// The sandbox of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedEnvironment {
+    /// What makes it.
+    pub runtime: RuntimeKind,
+    /// Its image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSource>,
+    /// When the image is pulled.
+    pub pull: PullPolicy,
+    /// Its limits.
+    pub resources: Resources,
+    /// Its network.
+    pub network: Network,
+    /// Names of its plain variables.
+    pub env: Vec<String>,
+    /// Files put into it.
+    pub files: Vec<String>,
+    /// Setup commands.
+    pub setup: Vec<String>,
+}
+
+/// A secret that a manifest names.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedSecret {
+    /// Its name.
+    pub name: SecretName,
+    /// Where it was found; `None`: it is missing.
+    pub found: Option<Origin>,
+}
+
+/// A session of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedSession {
+    /// Its name.
+    pub name: SessionName,
+    /// Sessions it waits for.
+    pub depends_on: Vec<SessionName>,
+    /// Its gate.
+    pub gate: String,
+    /// Seconds for its agent and gate.
+    pub timeout_secs: u64,
+}
+
+/// How work would be merged.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedMerge {
+    /// One after another, or all at once.
+    pub strategy: MergeStrategy,
+    /// In this order.
+    pub order: Vec<SessionName>,
+    /// Whether gates run again on the merged tree.
+    pub verify: bool,
+    /// Whether a conflict is given back to the agent once.
+    pub ai_resolution: bool,
+}
+
+/// Where a result would be delivered.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedForge {
+    /// Which kind of forge.
+    pub provider: ForgeProvider,
+    /// The repository there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    /// The branch the pull request would go to; `None`: the forge's default.
+    pub base: Option<String>,
+    /// Whether it would be a draft.
+    pub draft: bool,
+}
+
+/// A service of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedService {
+    /// Its name.
+    pub name: String,
+    /// Its image.
+    pub image: String,
+}
+
+impl Plan {
+    /// Holds `manifest` against its repository and `secrets`. Reads, and changes nothing.
+    ///
+    /// # Errors
+    /// Where the repository can't be worked on, or the result branch may not be written.
+    pub async fn make(
+        git: &Git,
+        cache: &Path,
+        manifest: &Manifest,
+        secrets: &SecretSources,
+        delivers: bool,
+    ) -> Result<Self, Failure> {
+        let mut notes = Vec::new();
+        let (base, target) = match &manifest.job.repo {
+            RepoLocation::Path(_) => {
+                let opened = open(git, cache, manifest).await?;
+                for (level, message) in notices(&opened.repository, &opened.base).await {
+                    let mark = if level == Level::Warning { "warning: " } else { "" };
+                    notes.push(format!("{mark}{message}"));
+                }
+                (opened.base, opened.target)
+            }
+            RepoLocation::Url(url) => {
+                let base = git::remote_base(git, url, &manifest.job.base_ref).await;
+                let base = base.map_err(of_mirror)?;
+                let branch = base.branch.as_deref();
+                let target = git::choose_target(&manifest.merge.target, branch, &manifest.job.name);
+                (base, target)
+            }
+        };
+        if target != manifest.merge.target {
+            notes.push(format!(
+                "`{}` is the base, which is never moved: the result goes to `{target}`",
+                manifest.merge.target
+            ));
+        }
+        if let Some(message) = missing_key(manifest) {
+            notes.push(format!("warning: {message}"));
+        }
+        if let Some((what, hint)) = not_there_yet(manifest, delivers) {
+            notes.push(format!("warning: {what} is not in this version of Smelt yet; {hint}"));
+        }
+        let names = manifest.needed_secrets(delivers).into_iter();
+        let secrets =
+            names.map(|name| PlannedSecret { name: name.clone(), found: secrets.locate(name) });
+        Ok(Self {
+            job: manifest.job.name.clone(),
+            repo: manifest.job.repo.to_string(),
+            target: target.to_string(),
+            timeout_secs: manifest.job.timeout.as_secs(),
+            environment: environment(manifest),
+            orchestrator: manifest.orchestrator.kind(),
+            agent: agent(&manifest.orchestrator),
+            secrets: secrets.collect(),
+            stages: stages(manifest),
+            merge: PlannedMerge {
+                strategy: manifest.merge.strategy,
+                order: manifest.merge.order.clone(),
+                verify: manifest.merge.verify,
+                ai_resolution: manifest.merge.ai_resolution,
+            },
+            forge: forge(manifest, &base, target.as_str()),
+            services: manifest
+                .services
+                .iter()
+                .map(|s| PlannedService { name: s.name.to_string(), image: s.image.clone() })
+                .collect(),
+            base: PlannedBase {
+                reference: manifest.job.base_ref.clone(),
+                commit: base.commit.to_string(),
+                branch: base.branch,
+            },
+            notices: notes,
+        })
+    }
+}
+
+/// A preset whose agent is given none of the keys it could work with.
+pub fn missing_key(manifest: &Manifest) -> Option<String> {
+    let Orchestrator::Direct(Agent::Preset(kind)) = &manifest.orchestrator else { return None };
+    let preset = preset(*kind);
+    let credentials = &manifest.credentials;
+    let given = preset.secrets().iter().any(|key| credentials.env.contains_key(*key));
+    if given || !credentials.files.is_empty() {
+        return None;
+    }
+    let keys = preset.secrets().join(" or ");
+    Some(format!("{kind} is given no key: set {keys} in `[credentials] env`"))
+}
+
+fn environment(manifest: &Manifest) -> PlannedEnvironment {
+    let environment = &manifest.environment;
+    let files = environment.files.keys().chain(manifest.credentials.files.keys());
+    PlannedEnvironment {
+        runtime: environment.runtime,
+        image: environment.image.clone(),
+        pull: environment.pull,
+        resources: environment.resources,
+        network: environment.network,
+        env: environment.env.keys().map(ToString::to_string).collect(),
+        files: files.map(ToString::to_string).collect(),
+        setup: environment.setup.clone(),
+    }
+}
+
+fn agent(orchestrator: &Orchestrator) -> Option<String> {
+    Some(match orchestrator {
+        Orchestrator::Assay(_) => return None,
+        Orchestrator::Direct(Agent::Preset(kind)) => kind.to_string(),
+        Orchestrator::Direct(Agent::Command(AgentCommand::Shell(line))) => line.clone(),
+        Orchestrator::Direct(Agent::Command(AgentCommand::Program(words))) => words.join(" "),
+    })
+}
+
+/// Each session in the first stage in which everything it waits for is done.
+fn stages(manifest: &Manifest) -> Vec<Vec<PlannedSession>> {
+    let mut stages: Vec<Vec<PlannedSession>> = Vec::new();
+    for session in &manifest.sessions {
+        let waits = |stage: &Vec<PlannedSession>| {
+            stage.iter().any(|other| session.depends_on.contains(&other.name))
+        };
+        let stage = stages.iter().rposition(waits).map_or(0, |last| last + 1);
+        if stage == stages.len() {
+            stages.push(Vec::new());
+        }
+        stages[stage].push(PlannedSession {
+            name: session.name.clone(),
+            depends_on: session.depends_on.clone(),
+            gate: session.harness.clone(),
+            timeout_secs: session.timeout.as_secs(),
+        });
+    }
+    stages
+}
+
+fn forge(manifest: &Manifest, base: &Base, target: &str) -> Option<PlannedForge> {
+    let forge = manifest.forge.as_ref()?;
+    // Where the target asked for is the base itself, the pull request goes there.
+    let asked = manifest.merge.target.as_str();
+    let default = if target == asked { base.branch.clone() } else { Some(asked.to_owned()) };
+    Some(PlannedForge {
+        provider: forge.target.provider(),
+        repo: match &forge.target {
+            ForgeTarget::Hosted { repo, .. } => Some(repo.to_string()),
+            ForgeTarget::Local => None,
+        },
+        base: forge.base.as_ref().map(ToString::to_string).or(default),
+        draft: forge.draft,
+    })
+}

@@ -1,0 +1,15 @@
+//! What the engine needs of the world, as traits: narrow, object-safe, honest.
+//!
+//! What a backend can't do is [`SandboxError::Unsupported`], never a pretended success.
+
+mod command;
+mod runner;
+mod runtime;
+mod sandbox;
+
+pub use command::{Command, Discard, Exit, ExitStatus, Input, Output, Value};
+pub use runner::{Cancellation, JobRequest, JobRunner};
+pub use runtime::{
+    CacheSpec, Check, CheckState, Labels, Orphan, Readiness, Runtime, SandboxSpec, Workspace,
+};
+pub use sandbox::{Isolation, Sandbox, SandboxError, SandboxPaths};

@@ -1,0 +1,45 @@
+# Commits what was left uncommitted, and tells where the work stands.
+# $1: message; $2: commit the work started from; $3: branch it was started on
+set -eu
+# A git that was killed leaves its locks behind.
+rm -f "$GIT_DIR/index.lock" "$GIT_DIR/HEAD.lock"
+left=0
+unmerged=0
+if [ -f "$GIT_DIR/MERGE_HEAD" ] || [ "$(git status --porcelain 2>&1 | head -c 1)" != "" ]; then
+    unmerged=$(git ls-files --unmerged | cut -f 2 | sort -u | wc -l)
+    if ! said=$(git add --all --ignore-errors 2>&1); then
+        # A repository inside that was made and never committed to keeps its files from being added.
+        printf '%s\n' "$said" |
+            sed -n "s|^error: '\(.*\)/' does not have a commit checked out$|\1|p" |
+            while read -r inner; do rm -rf "$inner/.git"; done
+        if ! git add --all --ignore-errors 2>/dev/null; then
+            # The index may be broken: it is made anew from what is committed.
+            rm -f "$GIT_DIR/index"
+            git reset --quiet
+            said=$(git add --all --ignore-errors 2>&1) ||
+                echo "unadded $(printf '%s\n' "$said" | tail -n 1)"
+        fi
+    fi
+    if ! git diff --cached --quiet --no-ext-diff || [ -f "$GIT_DIR/MERGE_HEAD" ]; then
+        # Counted up to a point: a few objects can stand for billions of files.
+        left=$(git diff --cached --name-only -z --no-ext-diff | head -c 67108864 |
+            tr -cd '\000' | wc -c)
+        git diff --cached --raw -z --no-renames --no-ext-diff | head -c 67108864 |
+            tr '\n\000' ' \n' | awk '/^:[0-7]* 160000 /{getline; print "embedded " $0}'
+        git commit --quiet --no-verify --message "$1"
+    fi
+fi
+head=$(git rev-parse --verify HEAD)
+# How many commits only the start has, and how many only the work.
+counts=$(git rev-list --count --left-right "$2...$head" 2>/dev/null || echo "1 0")
+if [ "${counts%%[!0-9]*}" != 0 ]; then
+    # The agent went somewhere else; the branch may still hold what it did before.
+    echo "strayed $head"
+    head=$(git rev-parse --verify --quiet "refs/heads/$3" || echo "$2")
+    git merge-base --is-ancestor "$2" "$head" || head=$2
+    counts="0 $(git rev-list --count "$2..$head")"
+fi
+echo "left $((left))"
+echo "unmerged $((unmerged))"
+echo "commits ${counts##*[!0-9]}"
+echo "head $head"

@@ -1,0 +1,64 @@
+//! One merge, and what is done when the work does not fit together.
+
+use super::floor::Floor;
+use crate::event::JobEvent;
+use crate::git::Oid;
+use crate::manifest::Session;
+use crate::name::SessionName;
+use crate::orchestrator::Orchestrator;
+use crate::sandbox_git::{MergeEnd, SandboxGitError};
+use std::path::Path;
+use tokio::time::Instant;
+
+/// A commit to be merged next.
+pub(crate) struct Next<'a> {
+    /// The worktree in which it is merged.
+    pub(crate) folder: &'a Path,
+    /// The commit that is there.
+    pub(crate) onto: &'a Oid,
+    /// The commit to merge.
+    pub(crate) commit: &'a Oid,
+    /// Message of the merge commit.
+    pub(crate) message: &'a str,
+}
+
+impl Next<'_> {
+    /// Merges it. A conflict is given back once to the agent of `helper`, where the manifest says
+    /// so; `None` where the work of `sessions` does not fit together after all.
+    pub(crate) async fn merge(
+        &self,
+        floor: &Floor<'_>,
+        orchestrator: &dyn Orchestrator,
+        helper: &Session,
+        sessions: &[SessionName],
+    ) -> Result<Option<Oid>, SandboxGitError> {
+        let files = match floor.git().merge(self.folder, self.message, &[self.commit]).await? {
+            MergeEnd::Merged(commit) => return Ok(Some(commit)),
+            MergeEnd::Conflict(files) => files,
+        };
+        let given_back = floor.manifest().merge.ai_resolution;
+        tell(floor, sessions, files.clone(), given_back);
+        if !given_back {
+            return Ok(None);
+        }
+        let deadline = Instant::now() + helper.timeout;
+        orchestrator.resolve_conflict(floor, helper, self.folder, &files, deadline).await?;
+        match floor.git().conclude_merge(self.folder, self.onto, &[self.commit]).await? {
+            MergeEnd::Merged(commit) => Ok(Some(commit)),
+            MergeEnd::Conflict(left) => {
+                tell(floor, sessions, if left.is_empty() { files } else { left }, false);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Tells that the work of `sessions` does not fit together in `files`.
+pub(crate) fn tell(
+    floor: &Floor<'_>,
+    sessions: &[SessionName],
+    files: Vec<String>,
+    given_back: bool,
+) {
+    floor.events.emit(JobEvent::MergeConflict { sessions: sessions.to_vec(), files, given_back });
+}

@@ -1,0 +1,251 @@
+//! Where things are in a `.smelt` folder.
+
+use super::file::{self, StateError};
+use super::lock::{Holder, JobLock, LockError};
+use super::run::RunState;
+use crate::event::OutputSource;
+use crate::id::{OwnerId, RunId};
+use crate::name::{JobName, SessionName};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A `.smelt` folder.
+#[derive(Clone, Debug)]
+pub struct StateFolder {
+    path: PathBuf,
+}
+
+impl StateFolder {
+    const NAME: &str = ".smelt";
+
+    /// The nearest one from `start` upwards, as git looks for its own.
+    pub fn find(start: &Path) -> Option<Self> {
+        let start = std::path::absolute(start).ok()?;
+        let found = start.ancestors().map(|a| a.join(Self::NAME)).find(|path| path.is_dir())?;
+        Some(Self { path: found })
+    }
+
+    /// The nearest one from `start` upwards; else a new one in `start`.
+    ///
+    /// # Errors
+    /// Where it can't be made.
+    pub fn find_or_create(start: &Path) -> Result<Self, StateError> {
+        if let Some(found) = Self::find(start) {
+            return Ok(found);
+        }
+        let path = start.join(Self::NAME);
+        let path = std::path::absolute(&path).map_err(StateError::io(&path))?;
+        fs::create_dir_all(&path).map_err(StateError::io(&path))?;
+        // Nothing in here is for the repository around it.
+        let ignore = path.join(".gitignore");
+        fs::write(&ignore, "*\n").map_err(StateError::io(&ignore))?;
+        Ok(Self { path })
+    }
+
+    /// Its own path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The id by which sandboxes are labelled as this folder's.
+    ///
+    /// # Errors
+    /// Where it can't be read or made.
+    pub fn owner(&self) -> Result<OwnerId, StateError> {
+        let path = self.path.join("owner");
+        match fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().map_err(|_| StateError::Torn { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let owner = OwnerId::random();
+                // Of two that start at once the first one's stays.
+                let temporary = self.path.join(format!("owner.{owner}"));
+                fs::write(&temporary, owner.as_str()).map_err(StateError::io(&temporary))?;
+                let linked = fs::hard_link(&temporary, &path);
+                fs::remove_file(&temporary).map_err(StateError::io(&temporary))?;
+                match linked {
+                    Ok(()) => Ok(owner),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.owner(),
+                    Err(error) => Err(StateError::io(&path)(error)),
+                }
+            }
+            Err(error) => Err(StateError::io(&path)(error)),
+        }
+    }
+
+    /// The folder of a job's runs.
+    pub fn job(&self, name: &JobName) -> JobFolder {
+        JobFolder { path: self.path.join("runs").join(name.as_str()), name: name.clone() }
+    }
+
+    /// All jobs that have run, by name.
+    pub fn jobs(&self) -> Vec<JobFolder> {
+        let names = names_in(&self.path.join("runs"));
+        names.iter().filter_map(|name| name.parse().ok()).map(|name| self.job(&name)).collect()
+    }
+
+    /// The flat state file of Smelt's predecessor.
+    pub fn legacy_state(&self) -> PathBuf {
+        self.path.join("run-state.toml")
+    }
+}
+
+/// The runs of one job.
+#[derive(Clone, Debug)]
+pub struct JobFolder {
+    path: PathBuf,
+    name: JobName,
+}
+
+impl JobFolder {
+    /// The job.
+    pub fn name(&self) -> &JobName {
+        &self.name
+    }
+
+    /// Its own path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its runs, oldest first.
+    pub fn runs(&self) -> Vec<RunFolder> {
+        names_in(&self.path)
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .map(|id| self.run(&id))
+            .collect()
+    }
+
+    /// One of its runs.
+    pub fn run(&self, id: &RunId) -> RunFolder {
+        RunFolder { path: self.path.join(id.as_str()), newest: self.newest_state(), id: id.clone() }
+    }
+
+    /// The state of its newest run.
+    pub fn newest_state(&self) -> PathBuf {
+        self.path.join("state.toml")
+    }
+
+    /// Takes the job for `run`: a job runs once at a time.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] names who has it.
+    pub fn lock(&self, run: &RunId) -> Result<JobLock, LockError> {
+        fs::create_dir_all(&self.path)?;
+        JobLock::take(&self.path.join("lock"), run)
+    }
+
+    /// Who runs the job now.
+    pub fn holder(&self) -> Option<Holder> {
+        JobLock::holder(&self.path.join("lock"))
+    }
+
+    /// Whether `run` is being carried out by a living process.
+    pub fn is_running(&self, run: &RunId) -> bool {
+        self.holder().is_some_and(|holder| holder.run_id.as_ref().is_none_or(|held| held == run))
+    }
+
+    /// Removes what is kept of the job, once no run is left.
+    ///
+    /// # Errors
+    /// Where it can't be removed.
+    pub fn remove_if_empty(&self) -> io::Result<()> {
+        match self.runs().is_empty() && self.holder().is_none() {
+            true => fs::remove_dir_all(&self.path),
+            false => Ok(()),
+        }
+    }
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    newest: PathBuf,
+    id: RunId,
+}
+
+impl RunFolder {
+    /// The run.
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// Its own path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every event of the run.
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    /// The result of a run whose repository is a URL.
+    pub fn bundle(&self) -> PathBuf {
+        self.path.join("result.bundle")
+    }
+
+    /// The output of a session's agent or gate; of the setup commands where there is no session.
+    pub fn log(&self, session: Option<&SessionName>, source: OutputSource) -> PathBuf {
+        let source = source.as_str();
+        self.path.join("logs").join(match session {
+            Some(session) => format!("{session}.{source}.log"),
+            None => format!("{source}.log"),
+        })
+    }
+
+    /// What is known of the run.
+    ///
+    /// # Errors
+    /// Where its state file is missing, torn or newer than this Smelt.
+    pub fn state(&self) -> Result<RunState, StateError> {
+        file::read(&self.path.join("state.toml"))
+    }
+
+    /// Writes down what is known of the run, here and as the job's newest.
+    ///
+    /// # Errors
+    /// Where one of the files can't be written.
+    pub fn save(&self, state: &RunState) -> io::Result<()> {
+        let text = file::encode(state).map_err(io::Error::other)?;
+        file::replace(&self.path.join("state.toml"), &text)?;
+        file::replace(&self.newest, &text)
+    }
+
+    /// Removes everything that is kept of the run.
+    ///
+    /// # Errors
+    /// Where it can't be removed.
+    pub fn remove(&self) -> io::Result<()> {
+        fs::remove_dir_all(&self.path)
+    }
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut names: Vec<_> =
+        folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_folder_upwards_is_used() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("a/b");
+        fs::create_dir_all(&deep).unwrap();
+        assert!(StateFolder::find(&deep).is_none());
+        let made = StateFolder::find_or_create(&root.path().join("a")).unwrap();
+        assert_eq!(fs::read_to_string(made.path().join(".gitignore")).unwrap(), "*\n");
+        let found = StateFolder::find_or_create(&deep).unwrap();
+        assert_eq!(found.path(), made.path());
+        assert_eq!(found.owner().unwrap(), made.owner().unwrap());
+    }
+}

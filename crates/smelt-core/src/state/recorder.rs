@@ -1,0 +1,119 @@
+//! The reader that writes everything down.
+
+use super::folder::RunFolder;
+use super::follow::Wake;
+use super::run::RunState;
+use crate::event::{Event, EventStream, JobEvent, OutputSource};
+use crate::name::SessionName;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// Events that are written in one go, at most.
+const BATCH: usize = 512;
+
+/// Writes a run's events, logs and state as they come.
+///
+/// When the disk fails it goes on reading, so that the run goes on too, and says so at the end.
+#[derive(Debug)]
+pub struct Recorder {
+    folder: RunFolder,
+    wake: Wake,
+    state: Option<RunState>,
+    events: BufWriter<File>,
+    logs: HashMap<(Option<SessionName>, OutputSource), BufWriter<File>>,
+    problem: Option<io::Error>,
+}
+
+/// What a recorder knows when the stream has ended.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The run's last state; `None` where it never started.
+    pub state: Option<RunState>,
+    /// Why something could not be written down.
+    pub problem: Option<io::Error>,
+}
+
+impl Recorder {
+    /// A recorder for a new run in `folder`; `wake` is called whenever there is more to read.
+    ///
+    /// # Errors
+    /// Where the run's folder or its event log can't be made.
+    pub fn create(folder: RunFolder, wake: Wake) -> io::Result<Self> {
+        std::fs::create_dir_all(folder.path().join("logs"))?;
+        let events = BufWriter::new(File::create_new(folder.events())?);
+        Ok(Self { folder, wake, state: None, events, logs: HashMap::new(), problem: None })
+    }
+
+    /// Reads `stream` to its end. Blocks: give it a thread of its own.
+    pub fn record(mut self, mut stream: EventStream) -> Recorded {
+        while let Some(first) = stream.blocking_recv() {
+            let mut changed = false;
+            let mut next = Some(first);
+            for _ in 0..BATCH {
+                let Some(event) = next else { break };
+                changed |= self.take(&event);
+                next = stream.try_recv();
+            }
+            if let Some(event) = next {
+                changed |= self.take(&event);
+            }
+            self.write_down(changed);
+        }
+        Recorded { state: self.state, problem: self.problem }
+    }
+
+    /// Whether the state has changed.
+    fn take(&mut self, event: &Event) -> bool {
+        let written = self.write_event(event);
+        self.note(written);
+        match &mut self.state {
+            Some(state) => state.apply(event),
+            None => {
+                self.state = RunState::begin(event, std::process::id());
+                self.state.is_some()
+            }
+        }
+    }
+
+    fn write_event(&mut self, event: &Event) -> io::Result<()> {
+        serde_json::to_writer(&mut self.events, event)?;
+        self.events.write_all(b"\n")?;
+        if let JobEvent::Output { session, source, text, .. } = &event.what {
+            let log = match self.logs.entry((session.clone(), *source)) {
+                std::collections::hash_map::Entry::Occupied(log) => log.into_mut(),
+                std::collections::hash_map::Entry::Vacant(place) => {
+                    place.insert(open_log(&self.folder.log(session.as_ref(), *source))?)
+                }
+            };
+            log.write_all(text.as_bytes())?;
+            log.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    /// The state goes first, so that whoever follows the events finds it up to date.
+    fn write_down(&mut self, changed: bool) {
+        if let Some(state) = self.state.as_ref().filter(|_| changed) {
+            let saved = self.folder.save(state);
+            self.note(saved);
+        }
+        let flushed = self.logs.values_mut().try_for_each(Write::flush);
+        self.note(flushed);
+        let flushed = self.events.flush();
+        self.note(flushed);
+        self.wake.call();
+    }
+
+    fn note(&mut self, written: io::Result<()>) {
+        if let Err(error) = written {
+            tracing::warn!(%error, run = %self.folder.id(), "the run can't be written down");
+            self.problem.get_or_insert(error);
+        }
+    }
+}
+
+fn open_log(path: &Path) -> io::Result<BufWriter<File>> {
+    Ok(BufWriter::new(File::options().create(true).append(true).open(path)?))
+}

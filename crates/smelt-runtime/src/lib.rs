@@ -1,0 +1,5 @@
+//! What makes sandboxes, behind smelt-core's `Runtime` port: `local`, a jail of processes on this
+//! machine.
+
+#[cfg(target_os = "linux")]
+pub mod local;

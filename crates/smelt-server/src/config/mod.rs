@@ -1,0 +1,49 @@
+//! The server's configuration: read whole, every problem reported at once.
+
+mod document;
+mod model;
+mod resolve;
+
+pub use document::TrackerProvider;
+pub use model::*;
+
+use document::Document;
+use smelt_core::document::{Problem, Problems, load, schema_of};
+use std::path::Path;
+
+/// The JSON Schema of a server's configuration (draft 2020-12).
+pub fn schema() -> serde_json::Value {
+    schema_of::<Document>().to_value()
+}
+
+impl ServerConfig {
+    /// Reads and checks the configuration at `path`. Returns it with the warnings about it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn read(path: &Path) -> Result<(Self, Problems), Problems> {
+        let origin = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let problem = Problem::whole(format!("the configuration can't be read: {error}"));
+            Problems::unreadable(origin.clone(), problem.help("check the path"))
+        })?;
+        let folder = std::path::absolute(path).ok().and_then(|p| p.parent().map(Path::to_owned));
+        Self::parse(&text, &origin, &folder.unwrap_or_default())
+    }
+
+    /// Checks the configuration in `text`, whose relative paths are relative to `folder`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn parse(text: &str, origin: &str, folder: &Path) -> Result<(Self, Problems), Problems> {
+        let loaded = load::<Document>(text);
+        let mut problems = loaded.problems;
+        let config =
+            loaded.document.and_then(|document| resolve::resolve(document, folder, &mut problems));
+        let problems = Problems::new(origin, text, problems);
+        match config {
+            Some(config) if !problems.has_errors() => Ok((config, problems)),
+            _ => Err(problems),
+        }
+    }
+}
