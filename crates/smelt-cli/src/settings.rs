@@ -46,9 +46,12 @@ impl Settings {
             found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
         };
         let folder = |name: &str| variable(name).map(PathBuf::from).filter(|p| p.is_absolute());
-        let home = folder("HOME");
+        let home = folder("HOME").or_else(std::env::home_dir).filter(|home| home.is_absolute());
         let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
-        let cache = folder("XDG_CACHE_HOME").or_else(|| below_home(".cache"));
+        let cache = folder("XDG_CACHE_HOME").or_else(|| below_home(".cache")).ok_or_else(|| {
+            CliError::told(Exit::Invalid, "there is no place for runs: you have no home folder")
+                .hint("set HOME, or XDG_CACHE_HOME to a folder of yours")
+        })?;
         let config = folder("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
         let config = config.map(|folder| folder.join("smelt/config.toml"));
         let text = |(name, value): &(OsString, OsString)| {
@@ -67,8 +70,7 @@ impl Settings {
             environment: environment.iter().filter_map(text).collect(),
         };
         let path = variable("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-        let cache = cache.unwrap_or_else(std::env::temp_dir).join("smelt");
-        Ok(Self { environment, home, cache, path, config, secrets })
+        Ok(Self { environment, home, cache: cache.join("smelt"), path, config, secrets })
     }
 }
 

@@ -102,8 +102,11 @@ impl Execution {
                 CliError::told(Exit::Failed, format!("`{}`: {error}", path.display()))
             })?;
         }
-        if let Some(state) = state.filter(|_| summarize) {
-            self.sum_up(&state)?;
+        if let Some(state) = state.filter(|_| summarize)
+            && let Err(error) = self.sum_up(&state)
+        {
+            // The exit code tells how the run ended, also where nobody reads on.
+            print::note(&format!("warning: the summary could not be printed: {error}"));
         }
         Ok(Exit::from(&conclusion))
     }
@@ -118,7 +121,7 @@ impl Execution {
         recorded.state.clone()
     }
 
-    fn sum_up(&self, state: &RunState) -> Result<()> {
+    fn sum_up(&self, state: &RunState) -> io::Result<()> {
         let here = std::env::current_dir()?;
         let around = Surroundings {
             here: &here,
@@ -126,8 +129,7 @@ impl Execution {
             alive: true,
             folder: self.folder.path(),
         };
-        print::result(&of_run(state, &around))?;
-        Ok(())
+        print::result(&of_run(state, &around))
     }
 }
 

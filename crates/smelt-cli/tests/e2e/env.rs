@@ -144,7 +144,8 @@ impl TestEnv {
     }
 }
 
-fn walk(folder: &Path) -> Vec<PathBuf> {
+/// All that is in a folder, however deep.
+pub fn walk(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.flat_map(|entry| std::iter::once(entry.path()).chain(walk(&entry.path()))).collect()
 }

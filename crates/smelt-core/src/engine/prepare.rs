@@ -46,7 +46,10 @@ async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
     let Opened { repository, base, target } = opened;
     let (head, commit) = (git::refs::base(&context.request.run), base.commit.as_str());
     let pin = repository.git().args(["update-ref", "--no-deref", &head, commit, ""]).run();
-    pin.await.map_err(|error| Failure::from_error(FailureKind::Fault, &error))?;
+    pin.await.map_err(|error| {
+        Failure::from_error(FailureKind::Fault, &error)
+            .hint("a run keeps its work in the repository's refs: you must be able to write there")
+    })?;
     context.events.emit(JobEvent::BaseResolved {
         commit: base.commit.to_string(),
         branch: base.branch.clone(),
@@ -60,7 +63,9 @@ async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
     let workspace = context.runtime().map_or(Workspace::Mounted, |runtime| runtime.workspace());
     let borrowed = match (workspace, manifest.job.depth) {
         // A history that is to be short is copied: what is borrowed is all there is.
-        (Workspace::Mounted, None) => repository.objects().to_vec(),
+        (Workspace::Mounted, None) if repository.objects_can_be_lent() => {
+            repository.objects().to_vec()
+        }
         _ => Vec::new(),
     };
     let objects = match (borrowed.len(), workspace) {

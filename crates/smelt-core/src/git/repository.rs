@@ -2,6 +2,7 @@
 
 use super::command::{Git, GitError, Invocation};
 use super::oid::{ObjectFormat, Oid};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// How deep alternates of alternates are followed; git itself stops at 5.
@@ -195,6 +196,15 @@ impl Repository {
     /// Folders that hold its objects: its own, and those it borrows from.
     pub fn objects(&self) -> &[PathBuf] {
         &self.objects
+    }
+
+    /// Whether a sandbox could read these folders. It has the user's id, and none of what root may do
+    /// with the files of others.
+    pub fn objects_can_be_lent(&self) -> bool {
+        let user = rustix::process::geteuid().as_raw();
+        self.objects.iter().all(|folder| {
+            folder.metadata().is_ok_and(|meta| meta.uid() == user || meta.mode() & 0o005 == 0o005)
+        })
     }
 
     /// A call in this repository that only the repository's own configuration reaches.

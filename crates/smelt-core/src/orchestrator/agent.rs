@@ -5,6 +5,7 @@ use crate::manifest::{Agent, AgentCommand, Session};
 use crate::port::{Command, Exit, Input, SandboxError, Value};
 use crate::session::floor::Floor;
 use crate::session::lines::AgentOutput;
+use crate::text::clean_line;
 use std::path::Path;
 use tokio::time::Instant;
 
@@ -46,9 +47,10 @@ impl AgentRun<'_> {
         let session = Some(&self.session.name);
         let output = reader.as_deref_mut().map(|reader| reader as &mut dyn AgentOutput);
         let (exit, _) = floor.run(command, deadline, session, OutputSource::Agent, output).await?;
+        let failure = reader.as_ref().and_then(|reader| reader.failure());
         Ok(AgentEnd {
             exit,
-            failed: reader.as_ref().and_then(|reader| reader.failure()),
+            failed: failure.map(|said| floor.redactor.redact(&clean_line(&said)).into_owned()),
             usage: reader.and_then(|reader| reader.usage()),
         })
     }

@@ -289,26 +289,22 @@ async fn what_can_not_work_is_refused_by_name_with_the_way_out() {
     assert!(matches!(error, RepositoryError::NoSuchBase { .. }));
 }
 
-#[tokio::test]
-async fn another_owner_is_refused_until_the_user_trusts_it() {
-    if !rustix_is_root() {
-        // Only root can give a folder away; the end-to-end tests do so for ordinary users too.
-        return;
-    }
-    let home = Home::new();
-    let repo = with_history(&home, "repo");
-    let status =
-        std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(repo.path()).status();
-    assert!(status.unwrap().success());
-    let error = Job::open(&home, repo.path(), "HEAD").await.err().unwrap();
-    assert!(matches!(error, RepositoryError::OtherOwner { .. }), "{error}");
-    let hint = error.hint().unwrap();
-    assert!(hint.contains("safe.directory"), "{hint}");
-    home.write("home/.gitconfig", format!("[safe]\n\tdirectory = {}\n", repo.path().display()));
-    let job = Job::open(&home, repo.path(), "HEAD").await.unwrap();
-    job.workspace(job.borrowed()).await;
-}
+mod needs_root {
+    use super::*;
 
-fn rustix_is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+    #[tokio::test]
+    async fn another_owner_is_refused_until_the_user_trusts_it() {
+        let home = Home::new();
+        let repo = with_history(&home, "repo");
+        std::os::unix::fs::chown(repo.path(), Some(65534), None).unwrap();
+        std::os::unix::fs::chown(repo.path().join(".git"), Some(65534), None).unwrap();
+        let error = Job::open(&home, repo.path(), "HEAD").await.err().unwrap();
+        assert!(matches!(error, RepositoryError::OtherOwner { .. }), "{error}");
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("safe.directory"), "{hint}");
+        let trust = format!("[safe]\n\tdirectory = {}\n", repo.path().display());
+        home.write("home/.gitconfig", trust);
+        let job = Job::open(&home, repo.path(), "HEAD").await.unwrap();
+        job.workspace(job.borrowed()).await;
+    }
 }

@@ -1,6 +1,6 @@
 //! The user's repository: what a run may change in it is its result branch and `refs/smelt`.
 
-use crate::env::{TestEnv, session};
+use crate::env::{TestEnv, session, walk};
 use smelt_testing::TestRepo;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -167,4 +167,39 @@ fn a_url_s_result_is_a_bundle_and_the_summary_says_how_to_fetch_it() {
     ]);
     assert_eq!(repo.git(&["show", "looked-at:y.txt"]), "y");
     env.nothing_is_left(&repo);
+}
+
+mod needs_root {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, lchown};
+
+    /// In a jail root is a user like others: what belongs to someone else and is shown to nobody
+    /// can't be lent.
+    #[test]
+    fn the_repository_of_another_user_that_only_root_can_read() {
+        let env = TestEnv::new();
+        let repo = env.repo();
+        for path in walk(repo.path()).into_iter().chain([repo.path().to_owned()]) {
+            lchown(&path, Some(65534), Some(65534)).unwrap();
+            if path.is_dir() && env.home().account().is_none() {
+                std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
+            }
+        }
+        let manifest = env.manifest("job", "echo x > x.txt", &session("one", "true", ""));
+        let said = env.run(&manifest).with_code(65);
+        assert!(said.stdout.contains("safe.directory"), "{}", said.stdout);
+        let name = "[user]\n\tname = A\n\temail = a@example.com\n";
+        let trust = format!("{name}[safe]\n\tdirectory = {}\n", repo.path().display());
+        env.write("home/.gitconfig", trust);
+        let said = env.run(&manifest);
+        if env.home().account().is_some() {
+            // Others can read it, and write nothing to it.
+            let said = said.with_code(1);
+            assert!(said.stdout.contains("must be able to write"), "{}", said.stdout);
+        } else {
+            said.with_code(0);
+            assert_eq!(repo.git(&["show", "smelt/job:x.txt"]), "x");
+            env.nothing_is_left(&repo);
+        }
+    }
 }
