@@ -107,13 +107,15 @@ fn read_config(path: &Path, home: Option<&Path>) -> Result<BTreeMap<SecretName, 
     }
 }
 
-/// `~/` in a file's path is the user's home.
+/// `~/` in a file's path is the user's home, where other paths start too: this configuration is of
+/// one user, wherever they are.
 fn below(home: Option<&Path>, source: SecretSource) -> SecretSource {
-    match (source, home) {
-        (SecretSource::File(path), Some(home)) => {
-            let path = path.strip_prefix("~").map(|rest| home.join(rest)).unwrap_or(path);
-            SecretSource::File(path)
+    let Some(home) = home else { return source };
+    match source {
+        SecretSource::File(path) => {
+            SecretSource::File(path.strip_prefix("~").map(Path::to_owned).unwrap_or(path))
         }
-        (source, _) => source,
+        command @ SecretSource::Command(_) => command,
     }
+    .relative_to(home)
 }

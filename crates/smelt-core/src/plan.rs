@@ -1,8 +1,8 @@
 //! What a run would do: a manifest held against its repository and the secrets that are there.
 
-use crate::engine::{not_there_yet, notices, of_mirror, open};
+use crate::engine::{Engine, not_there_yet, notices, of_mirror, open};
 use crate::event::Level;
-use crate::git::{self, Base, Git};
+use crate::git::{self, Base};
 use crate::manifest::{
     Agent, AgentCommand, ForgeProvider, ForgeTarget, ImageSource, Manifest, MergeStrategy, Network,
     Orchestrator, OrchestratorKind, PullPolicy, RepoLocation, Resources, RuntimeKind,
@@ -12,7 +12,6 @@ use crate::orchestrator::preset;
 use crate::outcome::Failure;
 use crate::secret::{Origin, SecretSources};
 use serde::Serialize;
-use std::path::Path;
 
 /// What a run would do.
 #[derive(Clone, Debug, Serialize)]
@@ -148,16 +147,16 @@ impl Plan {
     /// # Errors
     /// Where the repository can't be worked on, or the result branch may not be written.
     pub async fn make(
-        git: &Git,
-        cache: &Path,
+        engine: &Engine,
         manifest: &Manifest,
         secrets: &SecretSources,
         delivers: bool,
     ) -> Result<Self, Failure> {
+        let git = &engine.git;
         let mut notes = Vec::new();
         let (base, target) = match &manifest.job.repo {
             RepoLocation::Path(_) => {
-                let opened = open(git, cache, manifest).await?;
+                let opened = open(git, &engine.cache, manifest).await?;
                 for (level, message) in notices(&opened.repository, &opened.base).await {
                     let mark = if level == Level::Warning { "warning: " } else { "" };
                     notes.push(format!("{mark}{message}"));
@@ -181,8 +180,9 @@ impl Plan {
         if let Some(message) = missing_key(manifest) {
             notes.push(format!("warning: {message}"));
         }
-        if let Some((what, hint)) = not_there_yet(manifest, delivers) {
-            notes.push(format!("warning: {what} is not in this version of Smelt yet; {hint}"));
+        if let Some(Failure { message, hint, .. }) = not_there_yet(engine, manifest, delivers) {
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            notes.push(format!("warning: {message}{hint}"));
         }
         let names = manifest.needed_secrets(delivers).into_iter();
         let secrets =

@@ -26,9 +26,8 @@ pub async fn carry_out(
 ) -> Result {
     complaint::tell_problems(warnings);
     if options.dry_run {
-        let git = wiring::git(settings);
-        let secrets = &settings.secrets;
-        let plan = Plan::make(&git, &settings.cache, &manifest, secrets, !options.no_pr).await?;
+        let engine = wiring::engine(settings, options.unsandboxed);
+        let plan = Plan::make(&engine, &manifest, &settings.secrets, !options.no_pr).await?;
         match options.json {
             true => print::json(&plan)?,
             false => print::result(&plan::of_plan(&plan))?,

@@ -3,7 +3,8 @@
 use super::print::{BAD, BOLD, CAREFUL, GOOD, styled};
 use super::words::{duration, short};
 use smelt_core::manifest::{ImageSource, Network, RuntimeKind};
-use smelt_core::plan::{Plan, PlannedEnvironment};
+use smelt_core::name::SessionName;
+use smelt_core::plan::{Plan, PlannedEnvironment, PlannedMerge};
 use std::time::Duration;
 
 /// The plan as text.
@@ -30,8 +31,7 @@ pub fn of_plan(plan: &Plan) -> String {
     }
     for (n, stage) in plan.stages.iter().enumerate() {
         for (m, session) in stage.iter().enumerate() {
-            let waits: Vec<_> =
-                session.depends_on.iter().map(smelt_core::name::SessionName::as_str).collect();
+            let waits: Vec<_> = session.depends_on.iter().map(SessionName::as_str).collect();
             let waits = if waits.is_empty() {
                 String::new()
             } else {
@@ -44,15 +44,9 @@ pub fn of_plan(plan: &Plan) -> String {
             say(if n + m == 0 { "sessions" } else { "" }, line);
         }
     }
-    let order: Vec<_> =
-        plan.merge.order.iter().map(smelt_core::name::SessionName::as_str).collect();
-    let verify = if plan.merge.verify {
-        "gates again on the merged tree"
-    } else {
-        "no gates on the merged tree"
-    };
-    let ai = if plan.merge.ai_resolution { "; conflicts go back to the agent once" } else { "" };
-    say("merge", format!("{}: {}; {verify}{ai}", plan.merge.strategy, order.join(", ")));
+    if plan.merge.order.len() > 1 {
+        say("merge", merge(&plan.merge));
+    }
     for (n, service) in plan.services.iter().enumerate() {
         say(if n == 0 { "services" } else { "" }, format!("{}: {}", service.name, service.image));
     }
@@ -102,4 +96,14 @@ fn environment(environment: &PlannedEnvironment) -> Vec<String> {
     }
     lines.extend(environment.setup.iter().map(|command| format!("setup: {command}")));
     lines
+}
+
+fn merge(merge: &PlannedMerge) -> String {
+    let order: Vec<_> = merge.order.iter().map(SessionName::as_str).collect();
+    let verify = match merge.verify {
+        true => "gates again on the merged tree",
+        false => "no gates on the merged tree",
+    };
+    let ai = if merge.ai_resolution { "; conflicts go back to the agent once" } else { "" };
+    format!("{}: {}; {verify}{ai}", merge.strategy, order.join(", "))
 }

@@ -157,3 +157,13 @@ pub fn session(name: &str, gate: &str, more: &str) -> String {
          timeout = 60\n{more}\n"
     )
 }
+
+/// Puts the folder `examples` into a repository, as it is.
+pub fn copy_examples(repo: &TestRepo<'_>) {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for path in walk(&examples).iter().filter(|path| path.is_file()) {
+        let below = path.strip_prefix(&examples).unwrap();
+        repo.write(&format!("examples/{}", below.display()), std::fs::read(path).unwrap());
+    }
+    repo.commit("Examples");
+}

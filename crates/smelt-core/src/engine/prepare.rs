@@ -1,7 +1,7 @@
 //! Preparing: the repository is opened, the base resolved and pinned, the workspace made.
 
-use super::Context;
 use super::phase::{Phase, Prepared, Preparing, Provisioning};
+use super::{Context, Engine};
 use crate::event::{JobEvent, Level};
 use crate::git::{
     self, Base, Identity, MirrorError, Objects, Repository, RepositoryError, TargetRefusal,
@@ -41,7 +41,9 @@ impl Preparing {
 
 async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
     let manifest = &context.request.manifest;
-    refuse_what_is_not_there(context)?;
+    if let Some(failure) = not_there_yet(context.engine, manifest, context.request.deliver) {
+        return Err(failure);
+    }
     let opened = open(&context.engine.git, &context.engine.cache, manifest).await?;
     let Opened { repository, base, target } = opened;
     let (head, commit) = (git::refs::base(&context.request.run), base.commit.as_str());
@@ -209,38 +211,27 @@ fn cache_key(repository: &Repository, manifest: &Manifest) -> String {
     Sha256::digest(name.as_bytes()).iter().take(10).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What the manifest asks for that this version does not have, and what to do instead.
-pub(crate) fn not_there_yet(manifest: &Manifest, delivers: bool) -> Option<(String, &'static str)> {
-    let direct = "set `kind = \"direct\"` in `[orchestrator]`";
-    if matches!(manifest.orchestrator, Orchestrator::Assay(_)) {
-        Some(("the `assay` orchestrator".into(), direct))
-    } else if manifest.forge.is_some() && delivers {
-        let hint = "run with --no-pr: the result stays on its branch";
-        Some(("delivery to a forge".into(), hint))
-    } else if manifest.state_backend.is_some() {
-        Some(("`[state_backend]`".into(), "take the section out"))
-    } else if !manifest.notify.is_empty() {
-        Some(("`[[notify]]`".into(), "take the section out"))
-    } else {
-        None
-    }
-}
-
-fn refuse_what_is_not_there(context: &Context<'_>) -> Result<(), Failure> {
-    let manifest = &context.request.manifest;
+/// What the manifest asks for that this version, or this machine, does not have, and what to do
+/// instead.
+pub(crate) fn not_there_yet(
+    engine: &Engine,
+    manifest: &Manifest,
+    delivers: bool,
+) -> Option<Failure> {
     let runtime = manifest.environment.runtime;
-    let missing = match context.runtime() {
-        Some(_) => not_there_yet(manifest, context.request.deliver),
-        None => Some((
-            format!("the `{runtime}` runtime"),
-            "set `runtime = \"local\"` in `[environment]`",
-        )),
+    let (what, hint) = if !engine.runtimes.contains_key(&runtime) {
+        (format!("the `{runtime}` runtime"), "set `runtime = \"local\"` in `[environment]`")
+    } else if matches!(manifest.orchestrator, Orchestrator::Assay(_)) {
+        ("the `assay` orchestrator".into(), "set `kind = \"direct\"` in `[orchestrator]`")
+    } else if manifest.forge.is_some() && delivers {
+        ("delivery to a forge".into(), "run with --no-pr: the result stays on its branch")
+    } else if manifest.state_backend.is_some() {
+        ("`[state_backend]`".into(), "take the section out")
+    } else if !manifest.notify.is_empty() {
+        ("`[[notify]]`".into(), "take the section out")
+    } else {
+        return None;
     };
-    match missing {
-        None => Ok(()),
-        Some((what, hint)) => {
-            let message = format!("{what} is not in this version of Smelt yet");
-            Err(Failure::new(FailureKind::Unavailable, message).hint(hint))
-        }
-    }
+    let message = format!("{what} is not in this version of Smelt yet");
+    Some(Failure::new(FailureKind::Unavailable, message).hint(hint))
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where a job's repository is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,8 +55,11 @@ pub(super) fn host_path(text: &str, folder: &Path, home: Option<&Path>) -> PathB
         _ if text == "~" => home.map_or_else(|| folder.join(text), Path::to_owned),
         _ => folder.join(text),
     };
-    // `.` parts say nothing and would show up in messages and mounts.
-    path.components().collect()
+    // `.` and `..` say nothing and would show up in messages and mounts.
+    match path.components().any(|part| part == Component::ParentDir) {
+        true => path.canonicalize().unwrap_or(path),
+        false => path.components().collect(),
+    }
 }
 
 /// A URL that git can fetch from, without a password in it.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -19,6 +19,17 @@ pub enum SecretSource {
     File(PathBuf),
     /// A program and its arguments that print the secret.
     Command(Vec<String>),
+}
+
+impl SecretSource {
+    /// The same, a relative path of a file being one below `folder`.
+    #[must_use]
+    pub fn relative_to(self, folder: &Path) -> Self {
+        match self {
+            Self::File(path) => Self::File(folder.join(path)),
+            Self::Command(words) => Self::Command(words),
+        }
+    }
 }
 
 /// Where a secret was found.

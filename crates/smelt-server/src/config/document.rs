@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use smelt_core::document::Located;
 use smelt_core::manifest::{RepoSlug, RuntimeKind, Seconds};
 use smelt_core::name::SecretName;
+use smelt_core::secret::SecretSource;
+use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroU32};
 
 /// Configuration of `smelt serve`.
@@ -39,6 +41,9 @@ pub(super) struct Document {
     pub server: Option<Located<ServerTable>>,
     /// Who may use it; names of secrets, never tokens.
     pub auth: Option<Located<AuthTable>>,
+    /// Where secrets are: name to `{ file = "…" }` or `{ command = ["…"] }`.
+    #[serde(default)]
+    pub secrets: BTreeMap<Located<SecretName>, SecretSource>,
     /// What submitters may ask for.
     pub policy: Option<Located<PolicyTable>>,
     /// How long what has ended is kept.
@@ -165,7 +170,7 @@ pub(super) struct WorkerTable {
     pub key_env: Option<Located<SecretName>>,
     /// Port of its SSH server. Default: 22.
     pub port: Option<Located<NonZeroU16>>,
-    /// Jobs that run there at the same time. Default: 2.
+    /// Jobs that run there at the same time. Default: 4.
     pub max_concurrent: Option<Located<NonZeroU32>>,
     /// File of known hosts. Default: the user's own. Hosts are always checked.
     pub known_hosts: Option<Located<String>>,

@@ -37,7 +37,7 @@ impl ServerConfig {
     /// Everything that is wrong with it, at once.
     pub fn parse(text: &str, origin: &str, folder: &Path) -> Result<(Self, Problems), Problems> {
         let loaded = load::<Document>(text);
-        let mut problems = loaded.problems;
+        let mut problems: Vec<_> = loaded.problems.into_iter().map(keep_confidential).collect();
         let config =
             loaded.document.and_then(|document| resolve::resolve(document, folder, &mut problems));
         let problems = Problems::new(origin, text, problems);
@@ -45,5 +45,14 @@ impl ServerConfig {
             Some(config) if !problems.has_errors() => Ok((config, problems)),
             _ => Err(problems),
         }
+    }
+}
+
+/// Whoever writes a token where its name or place belongs must not find it in a log.
+fn keep_confidential(problem: Problem) -> Problem {
+    let holds_secret = ["`secrets", "`auth.", "`tracker.", "`workers.key_env`"];
+    match holds_secret.iter().any(|key| problem.message.starts_with(key)) {
+        true => problem.confidential(),
+        false => problem,
     }
 }

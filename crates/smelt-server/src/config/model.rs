@@ -1,6 +1,8 @@
 use super::TrackerProvider;
 use smelt_core::manifest::{RepoSlug, RuntimeKind};
 use smelt_core::name::SecretName;
+use smelt_core::secret::SecretSource;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
@@ -25,6 +27,8 @@ pub struct ServerConfig {
     pub listen: Listen,
     /// Who may use it.
     pub auth: Option<Auth>,
+    /// Where secrets are, beyond systemd's credentials and the environment.
+    pub secrets: BTreeMap<SecretName, SecretSource>,
     /// What submitters may ask for.
     pub policy: Policy,
     /// How long what has ended is kept.

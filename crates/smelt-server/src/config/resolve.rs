@@ -50,6 +50,11 @@ pub(super) fn resolve(
                 read_token: auth.read_token_env.map(Located::into_inner),
             }),
         },
+        secrets: document
+            .secrets
+            .into_iter()
+            .map(|(name, source)| (name.into_inner(), source.relative_to(folder)))
+            .collect(),
         policy: policy(document.policy.map(Located::into_inner).unwrap_or_default()),
         retention: retention(document.retention.map(Located::into_inner).unwrap_or_default()),
         workers: workers?,
@@ -143,7 +148,7 @@ fn worker(table: WorkerTable, folder: &Path) -> Option<Worker> {
         user: table.user?.into_inner(),
         key: table.key_env?.into_inner(),
         port: table.port.map(Located::into_inner).or(NonZeroU16::new(22))?,
-        max_concurrent: number(table.max_concurrent, 2),
+        max_concurrent: number(table.max_concurrent, 4),
         known_hosts: table.known_hosts.map(|path| folder.join(path.into_inner())),
     })
 }

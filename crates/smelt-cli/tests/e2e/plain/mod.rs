@@ -2,4 +2,5 @@
 
 mod commands;
 mod dry_run;
+mod examples;
 mod manifests;

@@ -68,15 +68,19 @@ pub(super) fn resolve(
                 .help("set it in `[environment]`, or take the services out"),
         );
     }
-    let sessions = sessions?;
-    let job = job(document.job?.into_inner(), sessions.longest_path, around, problems)?;
-    let merge = sessions::resolve_merge(document.merge, &job.name, &sessions.sessions, problems)?;
+    let longest_path = sessions.as_ref().map_or(0, |sessions| sessions.longest_path);
+    let job =
+        document.job.and_then(|table| job(table.into_inner(), longest_path, around, problems));
+    let merge = sessions.as_ref().and_then(|sessions| {
+        let job = job.as_ref().map(|job| &job.name);
+        sessions::resolve_merge(document.merge, job, &sessions.sessions, problems)
+    });
     Some(Manifest {
-        job,
+        job: job?,
         environment,
         credentials,
-        sessions: sessions.sessions,
-        merge,
+        sessions: sessions?.sessions,
+        merge: merge?,
         forge,
         kubernetes,
         services: document.services.into_iter().map(Located::into_inner).collect(),

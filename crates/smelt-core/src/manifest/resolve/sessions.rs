@@ -4,7 +4,7 @@ use crate::manifest::MANIFEST_MAX_BYTES;
 use crate::manifest::document::{MergeTable, SessionTable};
 use crate::manifest::graph::{longest_path, topological_order};
 use crate::manifest::model::{Merge, Session};
-use crate::name::{BranchName, JobName, SessionName};
+use crate::name::{JobName, SessionName};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -169,7 +169,7 @@ fn spec_file(
 
 pub(super) fn resolve_merge(
     table: Option<Located<MergeTable>>,
-    job: &JobName,
+    job: Option<&JobName>,
     sessions: &[Session],
     problems: &mut Vec<Problem>,
 ) -> Option<Merge> {
@@ -179,13 +179,12 @@ pub(super) fn resolve_merge(
         Some(order) => merge_order(order, sessions, problems)?,
         None => default_order(),
     };
-    let default_target: Result<BranchName, _> = format!("smelt/{job}").parse();
     Some(Merge {
         strategy: table.strategy.as_deref().copied().unwrap_or_default(),
         order,
         target: match table.target {
             Some(target) => target.into_inner(),
-            None => default_target.ok()?,
+            None => format!("smelt/{}", job?).parse().ok()?,
         },
         verify: table.verify.as_deref().copied().unwrap_or(true),
         ai_resolution: table.ai_resolution.as_deref().copied().unwrap_or(false),
