@@ -323,7 +323,7 @@ pub(super) struct ForgeTable {
     pub repo: Option<Located<RepoSlug>>,
     /// Name of the secret with the token.
     pub token_env: Option<Located<SecretName>>,
-    /// Branch the pull request goes to. Default: see docs/manifest.md, *Result branch*.
+    /// Branch the pull request goes to. Default: the base branch, or the forge's default branch.
     pub base: Option<Located<BranchName>>,
     /// The forge's API: `https://HOST/api/v3` (Enterprise Server) or `https://HOST/api/v1`
     /// (Forgejo, Gitea). Default for `github`: its public one.
@@ -465,7 +465,7 @@ pub enum AgentCommand {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OrchestratorTable {
-    /// Default: `assay`.
+    /// Which one. Default: `assay`.
     pub kind: Option<Located<OrchestratorKind>>,
     /// `direct`: the agent to start.
     pub agent: Option<Located<AgentKind>>,

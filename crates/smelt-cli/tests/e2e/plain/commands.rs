@@ -76,29 +76,3 @@ fn where_nothing_has_run_commands_say_so() {
         assert!(said.stderr.contains("nothing has been run in"), "{}", said.stderr);
     }
 }
-
-/// The command line reference that the README links to is what the program says itself.
-#[test]
-fn help_says_what_it_always_said() {
-    let env = TestEnv::new();
-    let mut text = env.smelt(&["--help"]).with_code(0).stdout;
-    for command in [
-        "init",
-        "run",
-        "do",
-        "list",
-        "status",
-        "logs",
-        "stop",
-        "clean",
-        "demo",
-        "doctor",
-        "schema",
-        "completions",
-        "man",
-    ] {
-        text +=
-            &format!("\n=== {command}\n{}", env.smelt(&[command, "--help"]).with_code(0).stdout);
-    }
-    insta::assert_snapshot!(text);
-}
