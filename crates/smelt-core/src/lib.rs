@@ -21,3 +21,4 @@ pub mod secret;
 mod session;
 pub mod state;
 pub mod text;
+pub mod tree;

@@ -11,7 +11,6 @@ mod teardown;
 
 pub(crate) use clock::{Clock, Interrupt};
 pub(crate) use prepare::{not_there_yet, notices, of_mirror, open};
-pub use teardown::remove_tree;
 
 use crate::event::{EventSink, JobEvent, SessionPlan};
 use crate::git::{Git, Limits};

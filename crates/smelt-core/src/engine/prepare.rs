@@ -186,7 +186,7 @@ fn make_root(root: &Path, manifest: &Manifest) -> std::io::Result<()> {
         // Nobody else's business, whatever the folders above say.
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(scratch)?;
     }
-    for folder in [SandboxPaths::WORKSPACE, SandboxPaths::SESSIONS, SandboxPaths::TASKS] {
+    for folder in SandboxPaths::FOLDERS {
         std::fs::create_dir_all(root.join(folder))?;
     }
     for session in &manifest.sessions {

@@ -6,7 +6,7 @@ use super::prepare::notices;
 use super::teardown;
 use crate::event::{JobEvent, Level};
 use crate::outcome::{Failure, FailureKind};
-use crate::port::{Sandbox, SandboxError, Workspace};
+use crate::port::{Sandbox, SandboxError, SandboxPaths, Workspace};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -85,15 +85,26 @@ async fn fill(
     let broken = |error: io::Error| Failure::from_error(FailureKind::Fault, &error);
     if context.runtime().is_some_and(|runtime| runtime.workspace() == Workspace::Streamed) {
         let root = prepared.spec.root.clone();
-        let archive = tokio::task::spawn_blocking(move || archive_folder(&root)).await;
+        let archive = tokio::task::spawn_blocking(move || archive_root(&root)).await;
         let file = archive.map_err(io::Error::other).flatten().map_err(broken)?;
         let mut file = tokio::fs::File::from_std(file);
         sandbox.upload(&mut file, &sandbox.paths().root).await.map_err(fault)?;
     }
-    let files = files(context, sandbox)?;
-    if !files.is_empty() {
-        let archive = archive_files(&files).map_err(broken)?;
-        sandbox.upload(&mut archive.as_slice(), Path::new("/")).await.map_err(fault)?;
+    // Most are below the home, which can be written in every sandbox.
+    let home = sandbox.paths().home.clone();
+    let (of_home, others): (Vec<_>, Vec<_>) =
+        files(context, sandbox)?.into_iter().partition(|file| file.path.starts_with(&home));
+    for (files, at) in [(of_home, home.as_path()), (others, Path::new("/"))] {
+        if files.is_empty() {
+            continue;
+        }
+        let archive = archive_files(&files, at).map_err(broken)?;
+        sandbox.upload(&mut archive.as_slice(), at).await.map_err(|error| {
+            of_sandbox(&error).hint(
+                "`files` of `[environment]` and `[credentials]` go where the sandbox can be \
+                 written, such as below `~/`",
+            )
+        })?;
     }
     Ok(())
 }
@@ -130,28 +141,30 @@ fn files(context: &Context<'_>, sandbox: &dyn Sandbox) -> Result<Vec<File>, Fail
     Ok(files)
 }
 
-/// The files as a tar archive, by their paths below `/`.
-fn archive_files(files: &[File]) -> io::Result<Vec<u8>> {
+/// The files as a tar archive, by their paths below `at`.
+fn archive_files(files: &[File], at: &Path) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     for File { path, content, mode } in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(*mode);
         header.set_mtime(jiff::Timestamp::now().as_second().unsigned_abs());
-        let below = path.strip_prefix("/").unwrap_or(path);
+        let below = path.strip_prefix(at).map_err(io::Error::other)?;
         archive.append_data(&mut header, below, content.as_slice())?;
     }
     archive.into_inner()
 }
 
-/// A folder as a tar archive, in a file that nobody else sees.
-fn archive_folder(folder: &Path) -> io::Result<std::fs::File> {
-    let path = folder.with_extension("tar");
+/// What a sandbox's root folder is to hold, as a tar archive in a file that nobody else sees.
+fn archive_root(root: &Path) -> io::Result<std::fs::File> {
+    let path = root.with_extension("tar");
     let file = std::fs::File::options().read(true).write(true).create_new(true).open(&path)?;
     std::fs::remove_file(&path)?;
     let mut archive = tar::Builder::new(file);
     archive.follow_symlinks(false);
-    archive.append_dir_all(".", folder)?;
+    for folder in SandboxPaths::FOLDERS {
+        archive.append_dir_all(folder, root.join(folder))?;
+    }
     let mut file = archive.into_inner()?;
     io::Seek::rewind(&mut file)?;
     Ok(file)

@@ -5,7 +5,7 @@ use super::phase::TearingDown;
 use crate::event::{JobEvent, Level};
 use crate::outcome::Conclusion;
 use crate::port::Sandbox;
-use std::path::Path;
+use crate::tree::remove_tree;
 use std::time::Duration;
 
 /// Longest time for removing a sandbox.
@@ -64,35 +64,6 @@ async fn remove_scratch(context: &Context<'_>) {
     }
     // The owner's folder goes with its last run.
     let _ = scratch.parent().map(std::fs::remove_dir);
-}
-
-/// Removes `path` and everything below, also where a sandbox took away the right to do so.
-///
-/// # Errors
-/// Where something is left.
-pub fn remove_tree(path: &Path) -> std::io::Result<()> {
-    use std::io::ErrorKind;
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            make_removable(path)?;
-            std::fs::remove_dir_all(path)
-        }
-        done => done,
-    }
-}
-
-/// Gives folders back the right to be emptied. Follows no links.
-fn make_removable(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            make_removable(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn warn(context: &Context<'_>, message: &str) {

@@ -64,6 +64,9 @@ impl SandboxPaths {
     /// Name of the folder of borrowed objects below the root; they are in it as `0`, `1`, …
     pub const OBJECTS: &str = "objects";
 
+    /// The folders below the root in which is written; all there are but [`Self::OBJECTS`].
+    pub const FOLDERS: [&str; 3] = [Self::WORKSPACE, Self::SESSIONS, Self::TASKS];
+
     /// The private clone.
     pub fn workspace(&self) -> PathBuf {
         self.root.join(Self::WORKSPACE)
@@ -72,6 +75,11 @@ impl SandboxPaths {
     /// The worktree of a session.
     pub fn session(&self, name: &str) -> PathBuf {
         self.root.join(Self::SESSIONS).join(name)
+    }
+
+    /// The worktree in which sessions' work is merged. No session has such a name.
+    pub fn merged(&self) -> PathBuf {
+        self.session("_merged")
     }
 
     /// The file that holds a session's task.

@@ -44,8 +44,7 @@ pub(crate) async fn merge(
     if floor.manifest().sessions.len() == 1 {
         return Ok(Merged::Commit(first.commit.clone()));
     }
-    let merging =
-        Merging { floor, orchestrator, folder: floor.sandbox.paths().root.join("merged") };
+    let merging = Merging { floor, orchestrator, folder: floor.sandbox.paths().merged() };
     floor.add_worktree(&merging.folder, None, &first.commit).await?;
     let commit = match merging.all(first, rest).await? {
         Some(commit) => commit,

@@ -2,7 +2,7 @@
 
 use super::LocalConfig;
 use super::cgroup::Cgroups;
-use super::jail::{Jail, Mount, USR_FOLDERS, User};
+use super::jail::{Jail, Mount, USR_FOLDERS, User, machine_wide_proc};
 use super::spawner::Spawner;
 use smelt_core::port::{Check, CheckState, Readiness};
 use std::ffi::OsStr;
@@ -21,6 +21,8 @@ pub(super) enum JailState {
     /// It can.
     Works {
         program: PathBuf,
+        /// What of `/proc` is to be covered.
+        covered: Vec<PathBuf>,
         /// Whether namespaces inside a jail can be forbidden.
         forbids_namespaces: bool,
     },
@@ -106,22 +108,25 @@ pub(super) fn find_program(path: &OsStr, name: &str) -> Option<PathBuf> {
 
 /// Runs `true` in a jail: nothing else tells whether this kernel, in this container, lets us.
 async fn try_out(program: PathBuf) -> JailState {
-    match try_jail(&program, true).await {
-        Ok(()) => JailState::Works { program, forbids_namespaces: true },
-        // `--disable-userns` came with 0.8.
-        Err(said) if said.contains("--disable-userns") => match try_jail(&program, false).await {
-            Ok(()) => JailState::Works { program, forbids_namespaces: false },
-            Err(said) => explain(&said),
-        },
+    let (links, mounts) = system_view();
+    let (user, network, covered) = (current_user(), true, machine_wide_proc());
+    let mut jail =
+        Jail { program, covered, links, mounts, user, network, forbids_namespaces: true };
+    let mut tried = try_jail(&jail).await;
+    // `--disable-userns` came with 0.8.
+    if tried.as_ref().is_err_and(|said| said.contains("--disable-userns")) {
+        jail.forbids_namespaces = false;
+        tried = try_jail(&jail).await;
+    }
+    let Jail { program, covered, forbids_namespaces, .. } = jail;
+    match tried {
+        Ok(()) => JailState::Works { program, covered, forbids_namespaces },
         Err(said) => explain(&said),
     }
 }
 
 /// What bubblewrap said, where it made no jail.
-async fn try_jail(program: &Path, forbids_namespaces: bool) -> Result<(), String> {
-    let (links, mounts) = system_view();
-    let (program, user, network) = (program.to_owned(), current_user(), true);
-    let jail = Jail { program, links, mounts, user, network, forbids_namespaces };
+async fn try_jail(jail: &Jail) -> Result<(), String> {
     let mut command = Command::new(&jail.program);
     command
         .env_clear()

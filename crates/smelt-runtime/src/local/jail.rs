@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Folder inside that is the run's own.
+/// Folder inside that is the run's own. It can't be written itself; what is mounted in it can.
 pub(super) const ROOT: &str = "/smelt";
 
 /// Where the jail's user lives when the host's home can't be shadowed.
@@ -11,6 +11,23 @@ const PLAIN_HOME: &str = "/home/smelt";
 
 /// Top folders that are links into `/usr` on most systems, and folders of their own on others.
 pub(super) const USR_FOLDERS: &[&str] = &["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+
+/// What of `/proc` is about the whole machine and can be written by its root: entries that are neither
+/// of a process nor links. Without capabilities a jail's root is still the owner of these files.
+pub(super) fn machine_wide_proc() -> Vec<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let entries = entries.filter(|entry| {
+        let of_process = entry.file_name().to_string_lossy().bytes().all(|b| b.is_ascii_digit());
+        let writable = entry.metadata().is_ok_and(|meta| {
+            meta.is_dir() || (meta.is_file() && meta.permissions().mode() & 0o222 != 0)
+        });
+        !of_process && writable
+    });
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
 
 /// A folder or file of the host that is seen inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +62,8 @@ pub(super) struct User {
 pub(super) struct Jail {
     /// The jail's program, bubblewrap.
     pub(super) program: PathBuf,
+    /// Paths below `/proc` that are covered by themselves, read-only.
+    pub(super) covered: Vec<PathBuf>,
     /// Links into `/usr`: path and where it leads.
     pub(super) links: Vec<(PathBuf, PathBuf)>,
     /// What is seen of the host, each after those it lies in.
@@ -87,6 +106,9 @@ impl Jail {
         arguments.push(["--json-status-fd", &status_fd.to_string()]);
         arguments.push(["--args", &env_fd.to_string()]);
         arguments.push(["--proc", "/proc"]);
+        for path in &self.covered {
+            arguments.push([OsStr::new("--ro-bind"), path.as_os_str(), path.as_os_str()]);
+        }
         arguments.push(["--dev", "/dev"]);
         for folder in ["/run", "/var"] {
             arguments.push(["--dir", folder]);
@@ -132,12 +154,13 @@ mod tests {
     fn the_view_from_inside() {
         let jail = Jail {
             program: "/usr/bin/bwrap".into(),
+            covered: vec!["/proc/sys".into()],
             links: vec![("/bin".into(), "usr/bin".into())],
             mounts: vec![
                 Mount::read_only("/usr", "/usr"),
                 Mount::writable("/scratch/home", "/home/u"),
                 Mount::read_only("/home/u/.cargo/bin", "/home/u/.cargo/bin"),
-                Mount::writable("/scratch/root", ROOT),
+                Mount::writable("/scratch/root/workspace", Path::new(ROOT).join("workspace")),
             ],
             user: User { uid: 1000, gid: 1000 },
             network: false,

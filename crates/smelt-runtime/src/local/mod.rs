@@ -10,6 +10,7 @@ mod exec;
 mod host;
 mod jail;
 mod limits;
+mod mounts;
 mod processes;
 mod sandbox;
 mod spawner;
@@ -17,10 +18,10 @@ mod spawner;
 use async_trait::async_trait;
 use host::Host;
 use sandbox::LocalSandbox;
-use smelt_core::engine::remove_tree;
 use smelt_core::id::{OwnerId, RunId};
 use smelt_core::manifest::RuntimeKind;
 use smelt_core::port::{Orphan, Readiness, Runtime, Sandbox, SandboxError, SandboxSpec, Workspace};
+use smelt_core::tree::remove_tree;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use tokio::sync::OnceCell;
@@ -98,7 +99,12 @@ impl Runtime for LocalRuntime {
         processes::kill_marked(processes::RUN_MARK, run.as_str());
         cgroup::remove_leftover(run).await;
         let folder = self.config.scratch.join(owner.as_str()).join(run.as_str());
-        remove_tree(&folder).map_err(|error| SandboxError::failed("removing the jail", error))?;
+        let removed = tokio::task::spawn_blocking({
+            let folder = folder.clone();
+            move || remove_tree(&folder)
+        });
+        let removed = removed.await.map_err(std::io::Error::other).flatten();
+        removed.map_err(|error| SandboxError::failed("removing the jail", error))?;
         // The owner's folder goes with its last run.
         let _ = folder.parent().map(std::fs::remove_dir);
         Ok(())

@@ -6,6 +6,7 @@ use super::exec::{self, Ending, Kind};
 use super::host::{Host, JailState, current_user, system_view};
 use super::jail::{Jail, Mount, ROOT, User, home_inside};
 use super::limits::Limits;
+use super::mounts::Mounts;
 use super::processes::{self, EXEC_MARK, RUN_MARK};
 use super::spawner::Spawner;
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use smelt_core::port::{
     Command, Exit, ExitStatus, Input, Isolation, Output, Sandbox, SandboxError, SandboxPaths,
     SandboxSpec,
 };
+use smelt_core::tree::remove_tree;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -59,8 +61,17 @@ impl LocalSandbox {
     ) -> Result<Self, SandboxError> {
         let accepted = spec.environment.unsandboxed || config.accept_unsandboxed;
         let plan = match &host.jail {
-            JailState::Works { program, forbids_namespaces, .. } => {
-                jail_plan(config, spec, program, *forbids_namespaces)?
+            JailState::Works { program, covered, forbids_namespaces } => {
+                let jail = Jail {
+                    program: program.clone(),
+                    covered: covered.clone(),
+                    forbids_namespaces: *forbids_namespaces,
+                    user: user(spec)?,
+                    network: spec.environment.network == Network::Default,
+                    links: Vec::new(),
+                    mounts: Vec::new(),
+                };
+                jail_plan(config, spec, jail)?
             }
             JailState::Fails { why, .. } if accepted => bare_plan(config, host, spec, why)?,
             JailState::Fails { why, fix } => {
@@ -192,50 +203,47 @@ struct Plan {
     env: BTreeMap<String, String>,
 }
 
-fn jail_plan(
-    config: &LocalConfig,
-    spec: &SandboxSpec,
-    program: &Path,
-    forbids_namespaces: bool,
-) -> Result<Plan, SandboxError> {
+/// Fills `jail` with what is seen inside.
+fn jail_plan(config: &LocalConfig, spec: &SandboxSpec, jail: Jail) -> Result<Plan, SandboxError> {
     let failed = |error: io::Error| SandboxError::failed("making the jail's folders", error);
-    let user = user(spec)?;
     let home = home_inside(&config.home);
     let [home_host, tmp, etc] = OWN.map(|name| spec.scratch.join(name));
     for folder in [&home_host, &tmp, &etc] {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    let (links, mut mounts) = system_view();
-    mounts.extend(super::etc::make(&etc, user, &home).map_err(failed)?);
-    mounts.push(Mount::writable(&tmp, "/tmp"));
-    mounts.push(Mount::writable(&tmp, "/var/tmp"));
-    mounts.push(Mount::writable(home_host, &home));
+    let (links, system) = system_view();
+    let mut mounts = Mounts::new(system, &spec.scratch);
+    let mut wanted = super::etc::make(&etc, jail.user, &home).map_err(failed)?;
+    wanted.push(Mount::writable(&tmp, "/tmp"));
+    wanted.push(Mount::writable(&tmp, "/var/tmp"));
+    wanted.push(Mount::writable(home_host, &home));
     for tool in &spec.environment.tools {
-        mounts.push(tool_mount(tool, config)?);
+        wanted.push(tool_mount(tool, config)?);
     }
-    mounts.push(Mount::writable(&spec.root, ROOT));
+    for folder in SandboxPaths::FOLDERS {
+        wanted.push(Mount::writable(spec.root.join(folder), Path::new(ROOT).join(folder)));
+    }
+    let objects = Path::new(ROOT).join(SandboxPaths::OBJECTS);
     for (n, folder) in spec.borrowed.iter().enumerate() {
-        let place = spec.root.join(SandboxPaths::OBJECTS).join(n.to_string());
-        fs::create_dir_all(&place).map_err(failed)?;
-        let inside = Path::new(ROOT).join(SandboxPaths::OBJECTS).join(n.to_string());
-        mounts.push(Mount::read_only(folder, inside));
+        wanted.push(Mount::read_only(folder, objects.join(n.to_string())));
     }
     let paths = SandboxPaths { root: ROOT.into(), home: home.clone() };
-    for mount in cache_mounts(config, spec, &paths).map_err(failed)? {
-        mounts.push(mount);
+    wanted.extend(cache_mounts(config, spec, &paths).map_err(failed)?);
+    for mount in wanted {
+        mounts.push(mount).map_err(failed)?;
     }
-    let network = spec.environment.network == Network::Default;
+    let mounts = mounts.into_vec();
     let mut gaps = Vec::new();
-    if network {
+    if jail.network {
         gaps.push("the jail shares this machine's network, its local ports included (`network = \"none\"` shuts it off)".to_owned());
     }
     let summary = format!(
         "a bubblewrap jail: own namespaces, no capabilities, {}",
-        if network { "the machine's network" } else { "no network" }
+        if jail.network { "the machine's network" } else { "no network" }
     );
     let path = visible_path(config, &mounts);
     let env = environment(spec, &home, Path::new("/tmp"), path);
-    let jail = Jail { program: program.into(), links, mounts, user, network, forbids_namespaces };
+    let jail = Jail { links, mounts, ..jail };
     let isolation = Isolation { summary, gaps, unsandboxed: false };
     Ok(Plan { walls: Walls::Jail(jail), paths, isolation, env })
 }
@@ -320,16 +328,23 @@ fn cache_mounts(
     let mut mounts = Vec::new();
     for path in &cache.paths {
         let inside = path.below(&paths.home);
-        let name: String = path
-            .as_str()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
-        let host = config.cache.join("volumes").join(&cache.key).join(name);
+        let host = config.cache.join("volumes").join(&cache.key).join(volume_name(path.as_str()));
         fs::create_dir_all(&host)?;
         mounts.push(Mount::writable(host, inside));
     }
     Ok(mounts)
+}
+
+/// A file name for a path; no other path has the same.
+fn volume_name(path: &str) -> String {
+    let mut name = String::new();
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' => name.push(char::from(byte)),
+            other => name.push_str(&format!("_{other:02x}")),
+        }
+    }
+    name
 }
 
 /// The user's `PATH` as far as it is seen inside, the usual folders behind it.
@@ -416,8 +431,7 @@ impl Sandbox for LocalSandbox {
             return Err(SandboxError::Unsupported { runtime: "local", what });
         }
         // Unpacked inside: whatever links are there, they lead nowhere else.
-        let script =
-            r#"mkdir -p -- "$1" && exec tar --extract --no-same-owner --file - --directory "$1""#;
+        let script = r#"mkdir -p -- "$1" && exec tar --extract --no-same-owner --no-overwrite-dir --file - --directory "$1""#;
         let at = at.to_string_lossy();
         let command = Command::shell(script, [&*at], "/");
         let mut said = Said::default();
@@ -457,10 +471,10 @@ impl Sandbox for LocalSandbox {
         if let Some(cgroup) = &self.limits.cgroup {
             cgroup.remove().await.map_err(failed)?;
         }
-        self.own
-            .iter()
-            .try_for_each(|folder| smelt_core::engine::remove_tree(folder))
-            .map_err(failed)
+        let own = self.own.clone();
+        let removed =
+            tokio::task::spawn_blocking(move || own.iter().try_for_each(|f| remove_tree(f)));
+        removed.await.map_err(io::Error::other).flatten().map_err(failed)
     }
 }
 
@@ -474,8 +488,9 @@ impl Said {
             return Ok(());
         }
         let said = smelt_core::text::clean_text(&String::from_utf8_lossy(&self.0));
-        let last = said.lines().last().unwrap_or_default();
-        Err(SandboxError::failed(what, format!("{exit}: {last}")))
+        // The first complaint is the cause of the others.
+        let first = said.lines().next().unwrap_or_default();
+        Err(SandboxError::failed(what, format!("{exit}: {first}")))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The `local` runtime, with its workspace mounted and streamed.
 
-use crate::contract::Subject;
+use crate::contract::{Subject, sh};
 use smelt_core::id::OwnerId;
+use smelt_core::port::CacheSpec;
 use smelt_runtime::local::{LocalConfig, LocalRuntime};
 
 pub fn local(
@@ -59,6 +60,7 @@ macro_rules! whole_contract {
                 without_a_network_nothing_is_reached,
                 no_capability_is_left,
                 the_host_s_own_files_are_out_of_reach,
+                the_machine_s_settings_can_not_be_written,
                 processes_of_the_host_are_not_seen,
                 limits_hold_or_are_said_to_be_missing,
             }
@@ -100,11 +102,37 @@ async fn tools_are_seen_and_a_whole_home_is_refused() {
     let sandbox = subject.runtime.provision(&spec).await;
     let refused = subject.runtime.provision(&subject.spec("tools = [\"/\"]")).await.err().unwrap();
     assert!(refused.to_string().contains("all of your home"), "{refused}");
-    let (exit, out, _) = crate::contract::sh(
+    let (exit, out, _) = sh(
         &*sandbox.unwrap(),
         "greet; touch $(dirname $(command -v greet))/x 2>/dev/null && echo written; true",
     )
     .await;
     std::fs::remove_dir_all(outside).unwrap();
     assert_eq!((exit.success(), out.as_str()), (true, "hi"));
+}
+
+/// Mount points are made anew for each command, by the jail's program, which still sees the host: a
+/// link in place of a folder on the way would lead there.
+#[tokio::test]
+async fn no_link_leads_a_mount_out_of_the_jail() {
+    let subject = subject(false);
+    let victim = subject.folder.path().join("victim");
+    let objects = subject.folder.path().join("objects");
+    std::fs::create_dir(&victim).unwrap();
+    std::fs::create_dir(&objects).unwrap();
+    let mut spec = subject.spec("cache = [\"~/.deep/in/cache\"]");
+    spec.cache = Some(CacheSpec { key: "key".into(), paths: spec.environment.cache.clone() });
+    spec.borrowed = vec![objects];
+    let sandbox = subject.runtime.provision(&spec).await.unwrap();
+    let script = format!(
+        "for folder in /smelt/objects ~/.deep ~/.deep/in ~/.deep/in/cache; do \
+         mv \"$folder\" \"$folder.away\" 2>/dev/null || rmdir \"$folder\" 2>/dev/null && \
+         ln -s /oldroot{} \"$folder\"; done; true",
+        victim.display()
+    );
+    sh(&*sandbox, &script).await;
+    sh(&*sandbox, "true").await;
+    assert_eq!(std::fs::read_dir(&victim).unwrap().count(), 0);
+    assert_eq!(sh(&*sandbox, "touch ~/.deep/in/cache/x && echo kept").await.1, "kept");
+    sandbox.destroy().await.unwrap();
 }

@@ -126,13 +126,19 @@ pub async fn the_root_folder_is_what_the_engine_made_it(subject: &Subject) {
     let paths = sandbox.paths().clone();
     if !mounted {
         let mut builder = tar::Builder::new(Vec::new());
-        builder.append_dir_all(".", &spec.root).unwrap();
+        for folder in SandboxPaths::FOLDERS {
+            builder.append_dir_all(folder, spec.root.join(folder)).unwrap();
+        }
         assert!(upload(&*sandbox, builder.into_inner().unwrap(), &paths.root).await);
     }
     assert_eq!(read(&*sandbox, &paths.workspace().join("hello.txt")).await, "hello");
     let (exit, ..) = run(
         &*sandbox,
-        Command::shell("echo x > new && mkdir ../sessions/s", [], paths.workspace()),
+        Command::shell(
+            "echo x > new && mkdir ../sessions/s && touch ../tasks/t",
+            [],
+            paths.workspace(),
+        ),
     )
     .await;
     assert!(exit.success());

@@ -32,6 +32,17 @@ pub async fn the_host_s_own_files_are_out_of_reach(subject: &Subject) {
     sandbox.destroy().await.unwrap();
 }
 
+/// Opened, not written: should it succeed, nothing has changed.
+pub async fn the_machine_s_settings_can_not_be_written(subject: &Subject) {
+    let sandbox = subject.sandbox().await;
+    let script = "for f in $(find /proc -maxdepth 4 -path '/proc/[0-9]*' -prune -o -type f -print \
+         2>/dev/null | grep -v '^/proc/self\\|^/proc/thread-self'); do \
+         (exec 3>>\"$f\") 2>/dev/null && echo \"$f\"; done; true";
+    let (_, out, _) = sh(&*sandbox, script).await;
+    assert_eq!(out, "");
+    sandbox.destroy().await.unwrap();
+}
+
 pub async fn processes_of_the_host_are_not_seen(subject: &Subject) {
     let sandbox = subject.sandbox().await;
     let script = format!(
