@@ -1,11 +1,12 @@
 //! Running git: with a deadline, capped output, no prompts, no hooks.
 
+use super::running::{End, Next, Running, Stop};
 use std::ffi::{OsStr, OsString};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 /// Longest time for a call that says nothing else.
@@ -171,13 +172,13 @@ impl Git {
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_NO_LAZY_FETCH", "1")
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+            .stdin(Stdio::null());
         let call = Invocation {
             program: self.program.clone(),
             command,
             what: String::new(),
             input: Vec::new(),
+            in_foreground: false,
             deadline: DEADLINE,
             output_max: OUTPUT_MAX,
         };
@@ -192,6 +193,7 @@ pub struct Invocation {
     command: Command,
     what: String,
     input: Vec<u8>,
+    in_foreground: bool,
     deadline: Duration,
     output_max: usize,
 }
@@ -256,6 +258,13 @@ impl Invocation {
         self
     }
 
+    /// One that may ask the user something at the terminal, as ssh does for a passphrase: only what
+    /// is in the foreground may read there. It hears Ctrl-C as Smelt itself does.
+    #[must_use]
+    pub fn in_foreground(self) -> Self {
+        Self { in_foreground: true, ..self }
+    }
+
     /// Ended after `deadline`.
     #[must_use]
     pub fn deadline(self, deadline: Duration) -> Self {
@@ -282,7 +291,7 @@ impl Invocation {
         );
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(script).arg(&self.program).args(std.get_args()).env_clear();
-        command.envs(std.get_envs().filter_map(|(k, v)| Some((k, v?)))).kill_on_drop(true);
+        command.envs(std.get_envs().filter_map(|(k, v)| Some((k, v?))));
         command.stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() });
         self.command = command;
         self
@@ -292,40 +301,14 @@ impl Invocation {
     ///
     /// # Errors
     /// Where it can't be started, takes too long or prints too much.
-    pub async fn output(mut self) -> Result<Output, GitError> {
-        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self
-            .command
-            .spawn()
-            .map_err(|source| GitError::Start { program: self.program.clone(), source })?;
-        let stdin = child.stdin.take();
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let input = std::mem::take(&mut self.input);
-        let talk = async {
-            let write = async {
-                if let Some(mut stdin) = stdin {
-                    // Whoever ends without reading says why in its exit code.
-                    let _ = stdin.write_all(&input).await;
-                }
-                Ok(())
-            };
-            let out = read_capped(stdout, self.output_max);
-            let err = read_capped(stderr, 1 << 20);
-            let (out, err, ()) = tokio::try_join!(out, err, write)?;
-            Ok((out, err, child.wait().await?))
+    pub async fn output(self) -> Result<Output, GitError> {
+        let (mut stdout, most) = (Vec::new(), self.output_max);
+        let mut keep = |bytes: &[u8]| {
+            stdout.extend_from_slice(bytes);
+            if stdout.len() > most { Next::TooMuch } else { Next::More }
         };
-        let what = self.what;
-        match tokio::time::timeout(self.deadline, talk).await {
-            Err(_) => Err(GitError::TimedOut { what, deadline: self.deadline }),
-            Ok(Err(ReadError::TooMuch)) => {
-                Err(GitError::TooMuchOutput { what, limit: self.output_max })
-            }
-            Ok(Err(ReadError::Io(source))) => Err(GitError::Io { what, source }),
-            Ok(Ok((stdout, stderr, status))) => {
-                let stderr = crate::text::clean_text(&String::from_utf8_lossy(&stderr));
-                Ok(Output { status, stdout, stderr })
-            }
-        }
+        let End { status, stderr } = self.carry(&mut keep).await?;
+        Ok(Output { status, stdout, stderr })
     }
 
     /// Runs it and returns what it printed, without the last newline.
@@ -364,70 +347,71 @@ impl Invocation {
         }
     }
 
-    /// Runs it and counts the lines (or NUL-ended records) it prints, up to `most`; what is beyond
-    /// is not waited for.
+    /// Runs it and counts the records it prints, each ended by `end`, up to one more than `most`.
     ///
     /// # Errors
-    /// As [`Self::text`].
-    pub async fn count(mut self, end: u8, most: u64) -> Result<u64, GitError> {
-        self.command.stdout(Stdio::piped()).stderr(Stdio::null());
-        let what = self.what;
-        let io = |source| GitError::Io { what: what.clone(), source };
-        let mut child = self
-            .command
-            .spawn()
-            .map_err(|source| GitError::Start { program: self.program.clone(), source })?;
-        let stdout = child.stdout.take();
-        let counting = async {
-            let mut buffer = vec![0; 1 << 16];
-            let mut count = 0;
-            let Some(mut stdout) = stdout else { return Ok(count) };
-            loop {
-                let read = stdout.read(&mut buffer).await.map_err(io)?;
-                let ends = buffer[..read].iter().filter(|byte| **byte == end).count();
-                count += u64::try_from(ends).unwrap_or(u64::MAX);
-                if count > most {
-                    return Ok(count);
+    /// As [`Self::records`].
+    pub async fn count(self, end: u8, most: u64) -> Result<u64, GitError> {
+        let mut count = 0;
+        let counting = self.records(end, |_| {
+            count += 1;
+            if count > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        counting.await?;
+        Ok(count)
+    }
+
+    /// Runs it and hands on each record it prints, ended by `end`, for as long as `each` wants more.
+    /// However many there are, no more than one is kept.
+    ///
+    /// # Errors
+    /// As [`Self::text`], and where a single record is larger than what may be printed.
+    pub async fn records(
+        self,
+        end: u8,
+        mut each: impl FnMut(&[u8]) -> ControlFlow<()> + Send,
+    ) -> Result<(), GitError> {
+        let (mut record, mut enough) = (Vec::new(), false);
+        let (most, what) = (self.output_max, self.what.clone());
+        let mut split = |bytes: &[u8]| {
+            for part in bytes.split_inclusive(|byte| *byte == end) {
+                let (part, is_whole) =
+                    part.strip_suffix(&[end]).map_or((part, false), |part| (part, true));
+                record.extend_from_slice(part);
+                if record.len() > most {
+                    return Next::TooMuch;
                 }
-                if read == 0 {
-                    break;
+                if is_whole {
+                    enough = each(&record).is_break();
+                    record.clear();
+                }
+                if enough {
+                    return Next::Enough;
                 }
             }
-            let status = child.wait().await.map_err(io)?;
-            match status.success() {
-                true => Ok(count),
-                false => {
-                    Err(GitError::Failed { what: what.clone(), status, stderr: String::new() })
-                }
-            }
+            Next::More
         };
-        let deadline = self.deadline;
-        match tokio::time::timeout(deadline, counting).await {
-            Ok(counted) => counted,
-            Err(_) => Err(GitError::TimedOut { what: what.clone(), deadline }),
+        let End { status, stderr } = self.carry(&mut split).await?;
+        match status.success() || enough {
+            true => Ok(()),
+            false => Err(GitError::Failed { what, status, stderr }),
         }
     }
-}
 
-enum ReadError {
-    TooMuch,
-    Io(std::io::Error),
-}
-
-impl From<std::io::Error> for ReadError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
+    /// Runs it, its output given to `take` as it comes.
+    async fn carry(self, take: &mut (dyn FnMut(&[u8]) -> Next + Send)) -> Result<End, GitError> {
+        let Self { program, mut command, what, input, in_foreground, deadline, output_max } = self;
+        let mut running = Running::start(&mut command, in_foreground)
+            .map_err(|source| GitError::Start { program, source })?;
+        match tokio::time::timeout(deadline, running.talk(&input, take)).await {
+            Ok(Ok(end)) => Ok(end),
+            Ok(Err(Stop::TooMuch)) => Err(GitError::TooMuchOutput { what, limit: output_max }),
+            Ok(Err(Stop::Enough)) => Ok(End { status: running.end().await, stderr: String::new() }),
+            Ok(Err(Stop::Io(source))) => Err(GitError::Io { what, source }),
+            Err(_) => {
+                running.end().await;
+                Err(GitError::TimedOut { what, deadline })
+            }
+        }
     }
-}
-
-async fn read_capped(
-    stream: Option<impl AsyncRead + Unpin>,
-    most: usize,
-) -> Result<Vec<u8>, ReadError> {
-    let mut bytes = Vec::new();
-    if let Some(stream) = stream {
-        let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-        stream.take(limit).read_to_end(&mut bytes).await?;
-    }
-    if bytes.len() > most { Err(ReadError::TooMuch) } else { Ok(bytes) }
 }

@@ -99,7 +99,7 @@ pub async fn mirror(
             ["init", "--quiet", "--bare", "--template=", &format!("--object-format={format}")];
         git.isolated().within(&path).args(init).run().await.map_err(RepositoryError::from)?;
     }
-    let call = || git.as_user().within(&path).deadline(FETCH_DEADLINE);
+    let call = || git.as_user().in_foreground().within(&path).deadline(FETCH_DEADLINE);
     let refspecs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
     call()
         .args([
@@ -143,7 +143,14 @@ pub async fn remote_base(git: &Git, url: &GitUrl, base_ref: &str) -> Result<Base
     let peeled = format!("{tag}^{{}}");
     let asked =
         ["ls-remote", "--quiet", "--symref", "--", url.as_str(), "HEAD", &head, &tag, &peeled];
-    let told = git.as_user().args(asked).deadline(FETCH_DEADLINE).text().await.map_err(fetch)?;
+    let told = git
+        .as_user()
+        .in_foreground()
+        .args(asked)
+        .deadline(FETCH_DEADLINE)
+        .text()
+        .await
+        .map_err(fetch)?;
     let listed = || told.lines().filter_map(|line| line.split_once('\t'));
     let commit = |name: &str| {
         listed().filter(|(_, listed)| *listed == name).find_map(|(oid, _)| oid.parse::<Oid>().ok())
@@ -176,7 +183,7 @@ fn is_commit(base_ref: &str) -> bool {
 
 /// How the remote names its objects, by the length of the names it shows.
 async fn remote_format(git: &Git, url: &GitUrl) -> Result<&'static str, GitError> {
-    let refs = git.as_user().args(["ls-remote", "--quiet", "--", url.as_str()]);
+    let refs = git.as_user().in_foreground().args(["ls-remote", "--quiet", "--", url.as_str()]);
     let refs = refs.deadline(FETCH_DEADLINE).output_max(1 << 30).text().await?;
     let longest = refs.lines().filter_map(|line| line.split('\t').next()).map(str::len).max();
     Ok(if longest == Some(64) { "sha256" } else { "sha1" })
@@ -185,7 +192,7 @@ async fn remote_format(git: &Git, url: &GitUrl) -> Result<&'static str, GitError
 /// Lets the mirror's HEAD name the branch that the remote's names.
 async fn point_head(git: &Git, path: &Path, url: &GitUrl) -> Result<(), GitError> {
     let asked = ["ls-remote", "--quiet", "--symref", "--", url.as_str(), "HEAD"];
-    let told = git.as_user().args(asked).deadline(FETCH_DEADLINE).text().await?;
+    let told = git.as_user().in_foreground().args(asked).deadline(FETCH_DEADLINE).text().await?;
     let head = told.lines().find_map(|line| line.strip_prefix("ref: ")?.split('\t').next());
     let Some(head) = head.filter(|head| head.starts_with("refs/heads/")) else { return Ok(()) };
     git.isolated().within(path).args(["symbolic-ref", "HEAD", head]).run().await

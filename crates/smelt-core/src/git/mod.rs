@@ -12,6 +12,7 @@ mod publish;
 mod quarantine;
 pub mod refs;
 mod repository;
+mod running;
 mod target;
 mod workspace;
 

@@ -10,9 +10,10 @@ use super::command::{Git, GitError, Invocation};
 use super::layout;
 use super::oid::Oid;
 use super::repository::{Repository, unexpected};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufReader, Seek};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -296,6 +297,8 @@ impl Quarantine {
         }
     }
 
+    /// A commit that is neither new nor older than the base is foreign too: it is not in the history
+    /// either.
     async fn check_nothing_foreign(
         &self,
         commits: &[Oid],
@@ -303,42 +306,66 @@ impl Quarantine {
     ) -> Result<(), QuarantineError> {
         let tips = format!("^{}\n", self.base);
         let tips = commits.iter().fold(tips, |list, commit| list + commit.as_str() + "\n");
-        let mut others = self.reachable(&tips).await?;
-        others.retain(|(object, _)| !own.contains(object));
-        if let Some((object, _)) = others.iter().find(|(_, is_commit)| *is_commit) {
-            return Err(QuarantineError::Foreign { object: object.clone() });
-        }
+        // Each with its place: what git names first tells most.
+        let mut others = HashMap::new();
+        let most = self.limits.objects;
+        self.each_reachable(&tips, |object| {
+            if !own.contains(&object) {
+                let place = others.len();
+                others.entry(object).or_insert(place);
+            }
+            if others.len() > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .await?;
+        self.within_limit("older objects", others.len() as u64, most as u64)?;
         if others.is_empty() {
             return Ok(());
         }
         // Content that an older commit of the base had: it is not sent again.
-        let history = self.reachable(&format!("{}\n", self.base)).await?;
-        let history: HashSet<_> = history.into_iter().map(|(object, _)| object).collect();
-        match others.into_iter().find(|(object, _)| !history.contains(object)) {
+        self.each_reachable(&format!("{}\n", self.base), |object| {
+            others.remove(&object);
+            if others.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .await?;
+        match others.into_iter().min_by_key(|(_, place)| *place) {
             Some((object, _)) => Err(QuarantineError::Foreign { object }),
             None => Ok(()),
         }
     }
 
-    /// Every object reachable from `tips`, and whether it is a commit: those have no name, where
-    /// trees and files have at least an empty one (git-rev-list(1), `--objects`).
-    async fn reachable(&self, tips: &str) -> Result<Vec<(Oid, bool)>, QuarantineError> {
-        let list = self.git().args(["rev-list", "--objects", "--stdin"]).input(tips);
-        let list = list.output_max(1 << 30).text().await?;
-        let objects = list.lines().map(|line| {
-            let (oid, is_commit) = match line.split_once(' ') {
-                Some((oid, _)) => (oid, false),
-                None => (line, true),
-            };
-            oid.parse().map(|oid| (oid, is_commit)).map_err(|_| unexpected("rev-list", line))
+    /// Every object that can be reached from `tips`, one after another: there may be millions.
+    async fn each_reachable(
+        &self,
+        tips: &str,
+        mut each: impl FnMut(Oid) -> ControlFlow<()> + Send,
+    ) -> Result<(), QuarantineError> {
+        let mut odd = None;
+        let list = ["rev-list", "--objects", "--no-object-names", "--stdin"];
+        let list = self.limited(self.git().args(list).input(tips)).records(b'\n', |line| {
+            match str::from_utf8(line).ok().and_then(|line| line.parse().ok()) {
+                Some(object) => each(object),
+                None => {
+                    odd = Some(String::from_utf8_lossy(line).into_owned());
+                    ControlFlow::Break(())
+                }
+            }
         });
-        Ok(objects.collect::<Result<_, _>>()?)
+        list.await?;
+        match odd {
+            Some(line) => Err(unexpected("rev-list", &line).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// `call` under limits of memory and time: what it walks through was made to be hostile.
+    fn limited(&self, call: Invocation) -> Invocation {
+        call.limited(self.limits.memory, 0, self.limits.deadline)
     }
 
     /// A tree of a few objects can stand for billions of files, once somebody checks it out.
     async fn check_paths(&self, commit: &Oid) -> Result<(), QuarantineError> {
         let list = self.git().args(["ls-tree", "-r", "-z", "--name-only", commit.as_str()]);
-        let paths = list.count(0, self.limits.paths).await?;
+        let paths = self.limited(list).count(0, self.limits.paths).await?;
         self.within_limit("files or more", paths, self.limits.paths)
     }
 
