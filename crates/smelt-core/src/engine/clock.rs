@@ -49,6 +49,16 @@ impl Clock {
         (Instant::now() >= self.deadline).then_some(Interrupt::TimedOut)
     }
 
+    /// Whether the run is to end now, or within `time` from now.
+    pub(crate) async fn interrupt_within(&self, time: Duration) -> Option<Interrupt> {
+        self.unless_interrupted(tokio::time::sleep(time)).await.err()
+    }
+
+    /// When the job's time is up.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// What is left of the job's time, and of `most`.
     pub(crate) fn left(&self, most: Duration) -> Duration {
         self.deadline.saturating_duration_since(Instant::now()).min(most)

@@ -16,6 +16,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 
 /// Longest time for bringing the work out, also when the job's time is up.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -99,7 +100,8 @@ async fn collect(
     let failed = |source: std::io::Error| SandboxError::failed("keeping the bundle", source);
     let most = context.engine.limits.bundle;
     let mut output = ToFile::create(&path, most).await.map_err(failed)?;
-    let git = SandboxGit::new(sandbox, context.clock.cancellation().abort.clone());
+    let abort = context.clock.cancellation().abort.clone();
+    let git = SandboxGit::new(sandbox, abort, Instant::now() + DEADLINE);
     let exit = git.bundle(base, &wanted, &mut output).await?;
     let stderr = output.finish().await.map_err(failed)?;
     match exit.status {

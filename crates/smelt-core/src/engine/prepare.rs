@@ -15,9 +15,13 @@ use crate::port::{CacheSpec, Labels, SandboxPaths, SandboxSpec, Workspace};
 use sha2::{Digest, Sha256};
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::time::Duration;
 
 /// Commits of history that a streamed workspace has when the manifest does not say.
 const STREAMED_DEPTH: NonZeroU32 = NonZeroU32::new(50).expect("50 is not zero");
+
+/// How much later than a program in the foreground Smelt may hear of a signal.
+const HEARD_LATER: Duration = Duration::from_millis(50);
 
 /// The clone's branch where the base is none.
 const DETACHED_BRANCH: &str = "smelt-base";
@@ -33,7 +37,11 @@ impl Preparing {
         let prepare = async { tokio::join!(prepare(context), warm_up).0 };
         match context.clock.unless_interrupted(prepare).await {
             Ok(Ok(prepared)) => Phase::Provisioning(Provisioning { prepared }),
-            Ok(Err(failure)) => Phase::end(failure),
+            // A git in the terminal's foreground hears of Ctrl-C before Smelt does.
+            Ok(Err(failure)) => match context.clock.interrupt_within(HEARD_LATER).await {
+                Some(interrupt) => Phase::end(interrupt.outcome()),
+                None => Phase::end(failure),
+            },
             Err(interrupt) => Phase::end(interrupt.outcome()),
         }
     }

@@ -6,7 +6,7 @@ use super::oid::Oid;
 use super::quarantine::Quarantine;
 use super::refs;
 use super::repository::Repository;
-use super::target::{Expected, TargetRefusal, check_target};
+use super::target::{TargetRefusal, check_target};
 use crate::id::RunId;
 use crate::name::{BranchName, SessionName};
 use std::path::Path;
@@ -103,20 +103,27 @@ pub async fn write_branch(
     commit: &Oid,
     base_branch: Option<&str>,
 ) -> Result<(), WriteError> {
-    let Expected { tip, last_written } =
-        check_target(repository, branch, base_branch).await?.map_err(WriteError::Refused)?;
+    let look = || check_target(repository, branch, base_branch);
+    let expected = look().await?.map_err(WriteError::Refused)?;
+    if !expected.stale.is_empty() {
+        // In a transaction of their own: git would see them in the way all the same.
+        let lines = expected.stale.iter().map(|(name, oid)| format!("delete {name} {oid}\n"));
+        update(repository, &lines.collect::<String>()).await?;
+    }
     let zero = repository.format().zero();
     let old = |oid: &Option<Oid>| oid.as_ref().map_or_else(|| zero.clone(), Oid::to_string);
     let lines = format!(
         "update {} {commit} {}\nupdate {} {commit} {}\n",
         refs::branch(branch.as_str()),
-        old(&tip),
+        old(&expected.tip),
         refs::last_written(branch.as_str()),
-        old(&last_written),
+        old(&expected.last_written),
     );
-    update(repository, &lines)
-        .await
-        .map_err(|source| WriteError::Raced { branch: branch.clone(), source })
+    let Err(source) = update(repository, &lines).await else { return Ok(()) };
+    match look().await {
+        Ok(Ok(now)) if now.tip == expected.tip => Err(source.into()),
+        _ => Err(WriteError::Raced { branch: branch.clone(), source }),
+    }
 }
 
 /// All of `lines` or none of them.

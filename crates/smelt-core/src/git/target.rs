@@ -81,6 +81,8 @@ pub struct Expected {
     pub tip: Option<Oid>,
     /// What is recorded as the last commit that Smelt put there.
     pub last_written: Option<Oid>,
+    /// Records of branches that are gone, in the way of this one's: refs and what they are at.
+    pub stale: Vec<(String, Oid)>,
 }
 
 /// The branch that the result is written to: `wanted`, unless that is the base itself.
@@ -120,7 +122,8 @@ pub async fn check_target(
     if let Some(blocker) = found.blocker {
         return Ok(Err(TargetRefusal::Blocked { branch: branch(), blocker }));
     }
-    Ok(Ok(Expected { tip: found.tip, last_written: found.last_written }))
+    let Found { tip, last_written, stale, .. } = found;
+    Ok(Ok(Expected { tip, last_written, stale }))
 }
 
 /// The refs that decide about a branch.
@@ -132,20 +135,25 @@ struct Found {
     /// The ref that the branch is only another name of.
     alias_of: Option<String>,
     last_written: Option<Oid>,
+    /// Records in the way of this branch's own. Where their branches are there too, one of those is
+    /// the blocker.
+    stale: Vec<(String, Oid)>,
     /// A branch that stands where a folder of this one would have to be, or in its folder.
     blocker: Option<String>,
 }
 
 impl Found {
     async fn look(repository: &Repository, name: &str) -> Result<Self, GitError> {
-        let parents = name.match_indices('/').map(|(at, _)| refs::branch(&name[..at]));
-        let parents: Vec<_> = parents.collect();
+        let parents = || name.match_indices('/').map(|(at, _)| &name[..at]);
+        let records: Vec<_> = parents().map(refs::last_written).collect();
+        let parents: Vec<_> = parents().map(refs::branch).collect();
         let (own, last_written) = (refs::branch(name), refs::last_written(name));
         let listed = repository
             .git()
             .args(["for-each-ref", "--format=%(refname)%00%(objectname)%00%(symref)"])
             .args([own.as_str(), &last_written, REMOTE_HEAD])
-            .args(&parents);
+            .args(&parents)
+            .args(&records);
         let mut found = Self::default();
         for line in listed.text().await?.lines() {
             let fields: Vec<_> = line.split('\0').collect();
@@ -160,6 +168,10 @@ impl Found {
                 found.last_written = Some(tip);
             } else if *reference == REMOTE_HEAD {
                 found.default = symref.strip_prefix("refs/remotes/origin/").map(str::to_owned);
+            } else if records.iter().any(|record| record == reference)
+                || reference.starts_with(&format!("{last_written}/"))
+            {
+                found.stale.push(((*reference).to_owned(), tip));
             } else if parents.iter().any(|parent| parent == reference)
                 || reference.starts_with(&format!("{own}/"))
             {

@@ -3,16 +3,18 @@
 use crate::event::{OutputSource, Usage};
 use crate::manifest::{Agent, AgentCommand, Session};
 use crate::port::{Command, Exit, Input, SandboxError, Value};
-use crate::session::floor::Floor;
+use crate::session::floor::{Floor, SPEC_FILE};
 use crate::session::lines::AgentOutput;
 use crate::text::clean_line;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::time::Instant;
 
 pub(super) struct AgentRun<'a> {
     pub(super) agent: &'a Agent,
     pub(super) session: &'a Session,
     pub(super) task: &'a str,
+    /// The file that holds the task inside, where it is not the session's own.
+    pub(super) task_file: Option<PathBuf>,
 }
 
 /// How an agent ended.
@@ -37,6 +39,9 @@ impl AgentRun<'_> {
         };
         let mut command = Command::new(self.argv(floor), folder);
         command.env = floor.environment(Some(self.session));
+        if let Some(file) = &self.task_file {
+            command.env.insert(SPEC_FILE.into(), Value::from(&*file.to_string_lossy()));
+        }
         if let Agent::Preset(kind) = self.agent {
             for (name, value) in super::preset(*kind).env() {
                 // What the manifest sets goes before what the preset would like.

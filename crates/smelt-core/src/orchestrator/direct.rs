@@ -6,7 +6,7 @@ use crate::event::{GateStage, SessionState};
 use crate::git::Oid;
 use crate::manifest::{Agent, AgentCommand, Session};
 use crate::outcome::{Failure, FailureKind};
-use crate::port::{Command, Discard, Exit, ExitStatus, SandboxError};
+use crate::port::{Command, Discard, Exit, ExitStatus, Input, SandboxError};
 use crate::sandbox_git::SandboxGitError;
 use crate::session::conflict::Next;
 use crate::session::floor::{Floor, SessionEnd, Worktree};
@@ -32,6 +32,7 @@ impl Direct {
         floor: &Floor<'_>,
         session: &Session,
         heads: &[Oid],
+        deadline: Instant,
     ) -> Result<Option<Worktree>, SandboxGitError> {
         let branch = floor.branch(&session.name);
         let start = heads.first().unwrap_or(&floor.base.commit).clone();
@@ -40,12 +41,12 @@ impl Direct {
             return Ok(Some(Worktree { folder: floor.sandbox.paths().workspace(), branch, start }));
         }
         let folder = floor.sandbox.paths().session(session.name.as_str());
-        floor.add_worktree(&folder, Some(&branch), &start).await?;
+        floor.add_worktree(&folder, Some(&branch), &start, deadline).await?;
         let mut worktree = Worktree { folder, branch, start };
         let message = format!("Merge the work that '{}' depends on", session.name);
         for commit in heads.iter().skip(1) {
             let Worktree { folder, start: onto, .. } = &worktree;
-            let next = Next { folder, onto, commit, message: &message };
+            let next = Next { folder, onto, commit, message: &message, deadline };
             match next.merge(floor, self, session, &session.depends_on).await? {
                 Some(merged) => worktree.start = merged,
                 None => return Ok(None),
@@ -61,7 +62,7 @@ impl Direct {
         worktree: &Worktree,
         deadline: Instant,
     ) -> Result<SessionEnd, SandboxGitError> {
-        let run = AgentRun { agent: &self.agent, session, task: &session.spec };
+        let run = AgentRun { agent: &self.agent, session, task: &session.spec, task_file: None };
         let agent = run.run(floor, &worktree.folder, deadline).await;
         let committed = floor.keep_work(&session.name, worktree).await?;
         let agent = agent?;
@@ -125,7 +126,7 @@ impl Orchestrator for Direct {
         heads: &[Oid],
         deadline: Instant,
     ) -> SessionEnd {
-        match self.open_worktree(floor, session, heads).await {
+        match self.open_worktree(floor, session, heads, deadline).await {
             Ok(Some(worktree)) => {
                 let end = self.work(floor, session, &worktree, deadline).await;
                 let end = end.unwrap_or_else(|error| SessionEnd::of_git(&error));
@@ -154,10 +155,12 @@ impl Orchestrator for Direct {
             files.iter().map(|file| format!("- {file}")).collect::<Vec<_>>().join("\n"),
             session.spec
         );
-        AgentRun { agent: &self.agent, session, task: &task }
-            .run(floor, folder, deadline)
-            .await
-            .map(drop)
+        let file = floor.sandbox.paths().conflict_task(session.name.as_str());
+        let mut write = Command::shell("cat > \"$1\"", [&*file.to_string_lossy()], folder);
+        write.input = Input::Bytes(task.clone().into());
+        floor.sandbox.exec(write, &mut Discard).await?;
+        let run = AgentRun { agent: &self.agent, session, task: &task, task_file: Some(file) };
+        run.run(floor, folder, deadline).await.map(drop)
     }
 }
 

@@ -86,6 +86,12 @@ impl SandboxPaths {
     pub fn task(&self, name: &str) -> PathBuf {
         self.root.join(Self::TASKS).join(format!("{name}.md"))
     }
+
+    /// The file that holds the task of resolving a conflict for a session. No session's own task is
+    /// called so.
+    pub fn conflict_task(&self, name: &str) -> PathBuf {
+        self.task(&format!("_conflict-{name}"))
+    }
 }
 
 /// What holds a sandbox in.

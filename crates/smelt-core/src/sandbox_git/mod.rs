@@ -14,9 +14,11 @@ pub(crate) use report::{Committed, MergeEnd};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const CHECKOUT: &str = include_str!("scripts/checkout.sh");
+const SET_APART: &str = include_str!("scripts/set_apart.sh");
 const ADD_WORKTREE: &str = include_str!("scripts/add_worktree.sh");
 const COMMIT: &str = include_str!("scripts/commit.sh");
 const MERGE: &str = include_str!("scripts/merge.sh");
@@ -67,16 +69,21 @@ fn said(stderr: &str) -> String {
     if last.is_empty() { String::new() } else { format!(": {}", last.join("; ")) }
 }
 
-/// Git in a sandbox, until `stop`.
+/// Git in a sandbox, until `stop` or a deadline.
 #[derive(Clone)]
 pub(crate) struct SandboxGit<'a> {
     sandbox: &'a dyn Sandbox,
     stop: CancellationToken,
+    deadline: Instant,
 }
 
 impl<'a> SandboxGit<'a> {
-    pub(crate) fn new(sandbox: &'a dyn Sandbox, stop: CancellationToken) -> Self {
-        Self { sandbox, stop }
+    pub(crate) fn new(
+        sandbox: &'a dyn Sandbox,
+        stop: CancellationToken,
+        deadline: Instant,
+    ) -> Self {
+        Self { sandbox, stop, deadline }
     }
 
     /// Checks out the workspace itself: on a new `branch` at `start`, or where it is.
@@ -89,16 +96,19 @@ impl<'a> SandboxGit<'a> {
         self.run("the checkout", CHECKOUT, &[branch, start], &workspace).await.map(drop)
     }
 
-    /// Makes the worktree `folder` at `start`, on a new `branch` or on none.
+    /// Makes the worktree `folder` at `start`, on a new `branch` or on none; with what setup left in
+    /// the workspace, where it has run.
     pub(crate) async fn add_worktree(
         &self,
         folder: &Path,
         branch: Option<&str>,
         start: &Oid,
+        was_set_up: bool,
     ) -> Result<(), SandboxGitError> {
         let workspace = self.sandbox.paths().workspace();
         let folder = folder.to_string_lossy();
-        let arguments = [&folder, branch.unwrap_or_default(), start.as_str()];
+        let set_up = if was_set_up { "set-up" } else { "" };
+        let arguments = [&folder, branch.unwrap_or_default(), start.as_str(), set_up];
         self.run("making a worktree", ADD_WORKTREE, &arguments, &workspace).await.map(drop)
     }
 
@@ -165,17 +175,10 @@ impl<'a> SandboxGit<'a> {
         self.run("resetting a worktree", script, &[commit.as_str()], folder).await.map(drop)
     }
 
-    /// Keeps what setup commands left in the workspace from ever being committed: tracked files are
-    /// put back, others are listed in the clone's own exclude file.
+    /// Keeps what setup commands left in the workspace from ever being committed.
     pub(crate) async fn set_setup_apart(&self) -> Result<(), SandboxGitError> {
-        let script = r#"
-            git reset --quiet --hard
-            mkdir -p "$(git rev-parse --git-path info)"
-            git ls-files --others --exclude-standard --directory -z | tr '\n\000' '?\n' |
-                sed -e 's/[][\\*?]/\\&/g' -e 's|^|/|' >> "$(git rev-parse --git-path info/exclude)"
-        "#;
         let workspace = self.sandbox.paths().workspace();
-        self.run("setting apart what setup left", script, &[], &workspace).await.map(drop)
+        self.run("setting apart what setup left", SET_APART, &[], &workspace).await.map(drop)
     }
 
     /// Writes `commits`, each with the ref it goes by, as a bundle to `output`.
@@ -238,7 +241,8 @@ impl<'a> SandboxGit<'a> {
         let script = format!("{HERE}{script}");
         let mut command = Command::shell(&script, arguments.iter().copied(), folder);
         command.env = environment();
-        command.timeout = Some(DEADLINE);
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        command.timeout = Some(DEADLINE.min(left));
         command.stop = self.stop.clone();
         command
     }
@@ -294,5 +298,10 @@ impl SandboxGitError {
     /// Whether it was stopped from outside.
     pub(crate) fn is_stopped(&self) -> bool {
         matches!(self, Self::Failed { exit: Exit { status: ExitStatus::Stopped, .. }, .. })
+    }
+
+    /// Whether it took too long.
+    pub(crate) fn is_timed_out(&self) -> bool {
+        matches!(self, Self::Failed { exit: Exit { status: ExitStatus::TimedOut, .. }, .. })
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Committed {
     pub(crate) embedded: Vec<String>,
     /// Why something could not be committed.
     pub(crate) unadded: Option<String>,
+    /// Branches that the agent has left with work which is not in its last commit.
+    pub(crate) beside: Vec<String>,
     /// Where the agent had gone, if not on from where it started.
     pub(crate) strayed: Option<Oid>,
 }
@@ -63,6 +65,7 @@ impl<'a> Report<'a> {
             unmerged: self.get("unmerged")?,
             embedded: self.paths("embedded"),
             unadded: self.paths("unadded").pop(),
+            beside: self.paths("beside"),
             strayed: self.get("strayed"),
         })
     }

@@ -20,6 +20,8 @@ pub(crate) struct Next<'a> {
     pub(crate) commit: &'a Oid,
     /// Message of the merge commit.
     pub(crate) message: &'a str,
+    /// When it has to be done; an agent that is asked has its session's time beyond that.
+    pub(crate) deadline: Instant,
 }
 
 impl Next<'_> {
@@ -32,7 +34,8 @@ impl Next<'_> {
         helper: &Session,
         sessions: &[SessionName],
     ) -> Result<Option<Oid>, SandboxGitError> {
-        let files = match floor.git().merge(self.folder, self.message, &[self.commit]).await? {
+        let git = floor.git_until(self.deadline);
+        let files = match git.merge(self.folder, self.message, &[self.commit]).await? {
             MergeEnd::Merged(commit) => return Ok(Some(commit)),
             MergeEnd::Conflict(files) => files,
         };

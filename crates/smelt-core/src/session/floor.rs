@@ -15,6 +15,9 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+/// The variable that names the file with the task.
+pub(crate) const SPEC_FILE: &str = "SMELT_SPEC_FILE";
+
 /// How long a command may clean up when it is stopped.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -53,13 +56,14 @@ impl SessionEnd {
 
     /// The end of a session that git in the sandbox has let down.
     pub(crate) fn of_git(error: &SandboxGitError) -> Self {
-        match error.is_stopped() {
-            true => Self::new(SessionState::Cancelled, None),
-            false => {
-                let reason = crate::outcome::chain(error);
-                Self::new(SessionState::AgentFailed, Some(reason))
-            }
+        if error.is_stopped() {
+            return Self::new(SessionState::Cancelled, None);
         }
+        let state = match error.is_timed_out() {
+            true => SessionState::TimedOut,
+            false => SessionState::AgentFailed,
+        };
+        Self::new(state, Some(crate::outcome::chain(error)))
     }
 }
 
@@ -89,12 +93,19 @@ impl<'a> Floor<'a> {
 
     /// Git in the sandbox, for work that ends when the run is stopped.
     pub(crate) fn git(&self) -> SandboxGit<'a> {
-        SandboxGit::new(self.sandbox, self.clock.cancellation().stop.clone())
+        self.git_until(self.clock.deadline())
+    }
+
+    /// The same, for work that ends at `deadline` too.
+    pub(crate) fn git_until(&self, deadline: Instant) -> SandboxGit<'a> {
+        let deadline = deadline.min(self.clock.deadline());
+        SandboxGit::new(self.sandbox, self.clock.cancellation().stop.clone(), deadline)
     }
 
     /// Git in the sandbox, for saving work: only an abort ends it.
     pub(crate) fn saving_git(&self) -> SandboxGit<'a> {
-        SandboxGit::new(self.sandbox, self.clock.cancellation().abort.clone())
+        let deadline = Instant::now() + SALVAGE;
+        SandboxGit::new(self.sandbox, self.clock.cancellation().abort.clone(), deadline)
     }
 
     pub(crate) fn warn(&self, session: Option<&SessionName>, message: impl Into<String>) {
@@ -122,7 +133,7 @@ impl<'a> Floor<'a> {
         if let Some(session) = session {
             set("SMELT_SESSION", session.name.as_str());
             let task = self.sandbox.paths().task(session.name.as_str());
-            set("SMELT_SPEC_FILE", &task.to_string_lossy());
+            set(SPEC_FILE, &task.to_string_lossy());
         }
         for (variable, name) in &credentials.env {
             if let Some(secret) = self.request.secrets.get(name) {
@@ -174,9 +185,11 @@ impl<'a> Floor<'a> {
         folder: &Path,
         branch: Option<&str>,
         start: &Oid,
+        deadline: Instant,
     ) -> Result<(), SandboxGitError> {
+        let was_set_up = !self.manifest().environment.setup.is_empty();
         let _one_at_a_time = self.worktrees.lock().await;
-        self.git().add_worktree(folder, branch, start).await
+        self.git_until(deadline).add_worktree(folder, branch, start, was_set_up).await
     }
 
     /// Commits what a session's agent left, and tells of it. Goes on when the run is stopped.
@@ -213,6 +226,12 @@ impl<'a> Floor<'a> {
         }
         if let Some(reason) = &committed.unadded {
             warn(format!("some files could not be committed: {reason}"));
+        }
+        for branch in &committed.beside {
+            warn(format!(
+                "the agent left commits on the branch `{branch}` that are not part of its last \
+                 commit; they are not kept"
+            ));
         }
         if let Some(strayed) = &committed.strayed {
             warn(format!(

@@ -45,7 +45,8 @@ pub(crate) async fn merge(
         return Ok(Merged::Commit(first.commit.clone()));
     }
     let merging = Merging { floor, orchestrator, folder: floor.sandbox.paths().merged() };
-    floor.add_worktree(&merging.folder, None, &first.commit).await?;
+    let deadline = floor.clock.deadline();
+    floor.add_worktree(&merging.folder, None, &first.commit, deadline).await?;
     let commit = match merging.all(first, rest).await? {
         Some(commit) => commit,
         None => return Ok(Merged::Conflict),
@@ -110,6 +111,7 @@ impl Merging<'_> {
                 onto: &merged,
                 commit: &head.commit,
                 message: &message,
+                deadline: self.floor.clock.deadline(),
             };
             let Some(helper) = self.floor.manifest().session(&head.session) else { continue };
             match next.merge(self.floor, self.orchestrator, helper, &sessions).await? {

@@ -72,7 +72,7 @@ async fn run_one(
     floor.events.emit(JobEvent::SessionStarted { session: session.name.clone() });
     let started = Instant::now();
     let deadline = started + session.timeout;
-    let heads = floor.git().independent(&heads).await;
+    let heads = floor.git_until(deadline).independent(&heads).await;
     let mut end = match heads {
         Ok(heads) => orchestrator.run_session(floor, session, &heads, deadline).await,
         Err(error) => SessionEnd::of_git(&error),

@@ -154,6 +154,19 @@ fn a_target_that_is_the_base_gives_way() {
     assert_eq!(choose_target(&branch("main"), None, &job), branch("main"));
 }
 
+/// The record of a branch that somebody has removed stands where the folder of another's would be.
+#[tokio::test]
+async fn the_record_of_a_branch_that_is_gone_is_not_in_the_way() {
+    let home = Home::new();
+    let repo = TestRepo::new(&home, "repo");
+    for (n, target) in ["feature", "feature/one", "feature"].into_iter().enumerate() {
+        let (published, commit, _) = publish_work(&home, &repo, &format!("{n}.txt"), target).await;
+        published.unwrap();
+        assert_eq!(repo.git(&["rev-parse", target]), commit);
+        repo.git(&["branch", "--quiet", "-D", target]);
+    }
+}
+
 #[tokio::test]
 async fn a_url_s_result_is_a_bundle_to_fetch_from() {
     let home = Home::new();

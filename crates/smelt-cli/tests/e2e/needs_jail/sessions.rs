@@ -231,7 +231,8 @@ fn a_conflict_is_given_back_to_the_agent_once() {
     let env = TestEnv::new();
     let repo = env.repo();
     let agent = "
-        task=$(cat)
+        task=$(cat \"$SMELT_SPEC_FILE\")
+        [ \"$(cat)\" = \"$task\" ] || exit 1
         case $task in
         *conflicts*) echo \"both\" > README.md ;;
         *) echo $SMELT_SESSION > README.md ;;
@@ -331,4 +332,69 @@ fn an_agent_that_is_not_there_is_found_before_any_session_starts() {
     assert!(said.stdout.contains("npm install -g opencode-ai"), "{}", said.stdout);
     assert!(said.stdout.contains("opencode is given no key"), "{}", said.stdout);
     assert_eq!(env.status("job")["sessions"][0]["state"], "waiting");
+}
+
+#[test]
+fn work_on_another_branch_is_taken_or_told_of() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let commit = "echo x > x.txt; git add x.txt; git commit -qm Work";
+    let ways = [
+        format!("{commit}; git checkout -q main"),
+        format!("git checkout -q -b feature; {commit}; git checkout -q -"),
+        format!("git checkout -q -b feature; {commit}"),
+    ];
+    for (n, agent) in ways.iter().enumerate() {
+        let manifest = env.manifest(&format!("job{n}"), agent, &session("one", "true", ""));
+        env.run(&manifest).with_code(0);
+        assert_eq!(repo.git(&["show", &format!("smelt/job{n}:x.txt")]), "x", "{agent}");
+    }
+    let both = format!("git checkout -q -b side; {commit}; git checkout -q -; echo y > y.txt");
+    let manifest = env.manifest("both", &both, &session("one", "true", ""));
+    let said = env.run(&manifest).with_code(0);
+    assert!(said.stderr.contains("commits on the branch `side`"), "{}", said.stderr);
+    // An amended commit is no work that is left behind.
+    let amended = format!("{commit}; echo z > x.txt; git commit -qam Amended --amend");
+    let manifest = env.manifest("amended", &amended, &session("one", "true", ""));
+    let said = env.run(&manifest).with_code(0);
+    assert!(!said.stderr.contains("on the branch"), "{}", said.stderr);
+    env.nothing_is_left(&repo);
+}
+
+#[test]
+fn a_session_s_time_covers_what_git_does_for_it() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    // What the one commits keeps the checkout of the other busy.
+    let agent = "case $SMELT_SESSION in a)
+        git config filter.slow.smudge 'sleep 300; cat'
+        echo '*.txt filter=slow' > .gitattributes
+        echo x > x.txt ;; esac";
+    let sessions = session("a", "true", "")
+        + &session("b", "true", "depends_on = [\"a\"]").replace("timeout = 60", "timeout = 2");
+    let manifest = env.manifest("job", agent, &sessions);
+    env.run(&manifest).with_code(5);
+    assert_eq!(env.status("job")["sessions"][1]["state"], "timed_out");
+    env.nothing_is_left(&repo);
+}
+
+#[test]
+fn what_setup_makes_is_in_every_session_s_worktree_and_hides_nothing() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    repo.write(".gitignore", "installed/\n");
+    repo.commit("Ignore");
+    let agent = "test -f installed/tool || exit 1; echo $SMELT_SESSION > made/$SMELT_SESSION.txt";
+    let sessions =
+        session("a", "test -f installed/tool", "") + &session("b", "test -f installed/tool", "");
+    let manifest = env.manifest("job", agent, &sessions);
+    amend(
+        &manifest,
+        "[environment]",
+        "setup = [\"mkdir -p installed made && touch installed/tool made/by-setup.txt\"]",
+    );
+    env.run(&manifest).with_code(0);
+    let files = repo.git(&["ls-tree", "-r", "--name-only", "smelt/job"]);
+    assert_eq!(files, ".gitignore\nREADME.md\nmade/a.txt\nmade/b.txt");
+    env.nothing_is_left(&repo);
 }

@@ -1,8 +1,15 @@
 # Makes a worktree, its branch starting at a commit.
-# $1: folder; $2: branch to make, or "" for none; $3: commit
+# $1: folder; $2: branch to make, or "" for none; $3: commit; $4: "" where no setup has run
 set -eu
 if [ -n "$2" ]; then
     git worktree add --quiet --no-track -B "$2" "$1" "$3"
 else
     git worktree add --quiet --detach "$1" "$3"
 fi
+[ -n "$4" ] || exit 0
+# What setup made in the workspace, such as installed dependencies; ignored or not.
+git ls-files --others --directory -z | tr '\n\000' '?\n' | while IFS= read -r path; do
+    path=${path%/}
+    case $path in */*) mkdir -p "$1/${path%/*}" ;; esac
+    if [ -e "$path" ] && [ ! -e "$1/$path" ]; then cp -a "$path" "$1/$path"; fi
+done

@@ -39,6 +39,21 @@ if [ "${counts%%[!0-9]*}" != 0 ]; then
     git merge-base --is-ancestor "$2" "$head" || head=$2
     counts="0 $(git rev-list --count "$2..$head")"
 fi
+# Branches that this worktree has been on, with work that is not in its last commit.
+beside=$(git for-each-ref --contains "$2" --no-merged "$head" \
+    --format='%(objectname) %(refname:lstrip=2)' refs/heads/ |
+    while read -r tip name; do
+        if grep -q " $tip " "$GIT_DIR/logs/HEAD" 2>/dev/null; then echo "$tip $name"; fi
+    done)
+case $(printf %s "$beside" | grep -c .):${counts##*[!0-9]} in
+1:0)
+    # All the work is there: the agent has only gone back.
+    head=${beside%% *}
+    counts="0 $(git rev-list --count "$2..$head")"
+    ;;
+0:*) ;;
+*) printf '%s\n' "$beside" | sed 's/^[^ ]*/beside/' ;;
+esac
 echo "left $((left))"
 echo "unmerged $((unmerged))"
 echo "commits ${counts##*[!0-9]}"
