@@ -54,7 +54,7 @@ pub fn of_event(event: &JobEvent) -> Option<String> {
             let back = if *given_back { "; given back to the agent" } else { "" };
             format!("conflict in {}{back}", files.join(", "))
         }
-        JobEvent::SessionKept { session, commit, reference } => {
+        JobEvent::SessionKept { session, commit, reference, .. } => {
             format!("[{session}] kept {} as {reference}", short(commit))
         }
         JobEvent::ResultWritten { branch, bundle, commit, .. } => {

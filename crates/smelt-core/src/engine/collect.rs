@@ -1,4 +1,5 @@
-//! Collecting: the commits are brought out of the sandbox, as a bundle of bounded size.
+//! Collecting: the commits are brought out of the sandbox, as a bundle of bounded size, and checked in
+//! quarantine while the sandbox is still there to be asked for less.
 
 use super::Context;
 use super::clock::Interrupt;
@@ -6,27 +7,62 @@ use super::execute::of_git;
 use super::phase::{Collecting, Delivering, Phase, Prepared, Verdict, Work};
 use super::provision::make;
 use crate::event::OutputStream;
-use crate::git::Oid;
+use crate::git::{Oid, Quarantine, QuarantineError};
+use crate::name::SessionName;
 use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
 use crate::port::{Exit, ExitStatus, Output, Sandbox, SandboxError};
 use crate::sandbox_git::{SandboxGit, SandboxGitError};
 use crate::session::floor::Floor;
 use async_trait::async_trait;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
-/// Longest time for bringing the work out, also when the job's time is up.
-const DEADLINE: Duration = Duration::from_secs(300);
+/// Longest time for bringing the work out and checking it, also when the job's time is up.
+const DEADLINE: Duration = Duration::from_secs(900);
+
+/// Longest time for a bundle.
+const BUNDLE_DEADLINE: Duration = Duration::from_secs(300);
 
 /// The result's ref in the bundle.
-pub(super) const RESULT: &str = "refs/smelt/result";
+const RESULT: &str = "refs/smelt/result";
 
 /// A session's ref in the bundle.
-pub(super) fn session_ref(n: usize) -> String {
+fn session_ref(n: usize) -> String {
     format!("refs/smelt/session/{n}")
+}
+
+/// Work that has passed the quarantine.
+pub(crate) struct Checked {
+    pub(crate) quarantine: Quarantine,
+    pub(crate) sessions: Vec<(SessionName, Oid)>,
+    pub(crate) result: Option<Oid>,
+}
+
+/// Why work could not be brought out, or was refused.
+#[derive(Debug, thiserror::Error)]
+enum CollectError {
+    #[error(transparent)]
+    Sandbox(#[from] SandboxGitError),
+    #[error(transparent)]
+    Refused(#[from] QuarantineError),
+}
+
+impl CollectError {
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Sandbox(error) if error.is_gone())
+    }
+
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Sandbox(error) => of_git(error),
+            Self::Refused(error) => Failure::from_error(FailureKind::Fault, error).hint(
+                "nothing of it has entered your repository; `smelt logs` shows what was done",
+            ),
+        }
+    }
 }
 
 impl Collecting {
@@ -34,21 +70,22 @@ impl Collecting {
         let Self { prepared, mut sandbox, mut work } = self;
         let saved = context.clock.salvage(DEADLINE, async {
             let error = match collect(context, &prepared, &*sandbox, &mut work).await {
-                Ok(bundle) => return Ok(bundle),
+                Ok(checked) => return Ok(checked),
                 Err(error) => error,
             };
             if !error.is_gone() {
                 return Err(error);
             }
             // What it left behind is still there for another one to read.
-            sandbox = make(context, &prepared).await?;
+            sandbox = make(context, &prepared).await.map_err(SandboxGitError::from)?;
             collect(context, &prepared, &*sandbox, &mut work).await
         });
         let failure = match saved.await {
-            Ok(Ok(bundle)) => {
-                return Phase::Delivering(Delivering { prepared, sandbox, work, bundle });
+            Ok(Ok(checked)) => {
+                let verdict = work.verdict;
+                return Phase::Delivering(Delivering { prepared, sandbox, verdict, checked });
             }
-            Ok(Err(error)) => of_git(&error),
+            Ok(Err(error)) => error.failure(),
             Err(Interrupt::Stopped) => return Phase::end_in(sandbox, Outcome::Cancelled),
             Err(Interrupt::TimedOut) => {
                 Failure::new(FailureKind::Fault, "bringing the work out took too long")
@@ -69,48 +106,110 @@ pub(super) fn worse(verdict: &Verdict, failure: Failure) -> Conclusion {
     }
 }
 
-/// The refs that the bundle is to hold, and their commits.
-fn wanted(base: &Oid, work: &Work) -> Vec<(String, Oid)> {
-    let sessions = work.sessions.iter().enumerate();
-    let sessions = sessions.map(|(n, (_, commit))| (session_ref(n), commit.clone()));
-    let result = match &work.verdict {
-        Verdict::Passed(commit) if commit != base => Some((RESULT.to_owned(), commit.clone())),
-        _ => None,
-    };
-    sessions.chain(result).collect()
-}
-
-/// Saves what is still lying in worktrees, and brings everything out as a bundle; `None` where
-/// nothing was changed.
+/// Saves what is still lying in worktrees, brings everything out and checks it. Where all of it
+/// together is refused, the sessions are taken one by one: the work of one must not cost that of the
+/// others.
 async fn collect(
     context: &Context<'_>,
     prepared: &Prepared,
     sandbox: &dyn Sandbox,
     work: &mut Work,
-) -> Result<Option<PathBuf>, SandboxGitError> {
+) -> Result<Vec<Checked>, CollectError> {
     save(context, prepared, sandbox, work).await?;
     let base = &prepared.base.commit;
     // A session that has changed nothing has nothing to be kept.
     work.sessions.retain(|(_, commit)| commit != base);
-    let wanted = wanted(base, work);
-    if wanted.is_empty() {
-        return Ok(None);
+    let result = match &work.verdict {
+        Verdict::Passed(commit) if commit != base => Some(commit),
+        _ => None,
+    };
+    if work.sessions.is_empty() && result.is_none() {
+        return Ok(Vec::new());
     }
-    let path = prepared.spec.scratch.join("out.bundle");
-    let failed = |source: std::io::Error| SandboxError::failed("keeping the bundle", source);
-    let most = context.engine.limits.bundle;
-    let mut output = ToFile::create(&path, most).await.map_err(failed)?;
-    let abort = context.clock.cancellation().abort.clone();
-    let git = SandboxGit::new(sandbox, abort, Instant::now() + DEADLINE);
-    let exit = git.bundle(base, &wanted, &mut output).await?;
-    let stderr = output.finish().await.map_err(failed)?;
-    match exit.status {
-        ExitStatus::Code(0) => Ok(Some(path)),
-        ExitStatus::Refused => {
-            let message = format!("the work is larger than {most} bytes");
-            Err(SandboxError::failed("bringing the work out", message).into())
+    let way_out = WayOut { context, prepared, sandbox };
+    let error = match way_out.take("all", &work.sessions, result).await {
+        Ok(checked) => return Ok(vec![checked]),
+        Err(error) => error,
+    };
+    if error.is_gone() || work.sessions.len() < 2 {
+        return Err(error);
+    }
+    let mut taken = Vec::new();
+    for session in &work.sessions {
+        let (name, alone) = (&session.0, std::slice::from_ref(session));
+        match way_out.take(name.as_str(), alone, None).await {
+            Ok(checked) => taken.push(checked),
+            Err(error) if error.is_gone() => return Err(error),
+            Err(error) => way_out.floor().warn(
+                Some(name),
+                format!("its work is not kept: {}", crate::outcome::chain(&error)),
+            ),
         }
-        _ => Err(failed_bundle(exit, stderr)),
+    }
+    work.verdict = Verdict::Not(worse(&work.verdict, error.failure()));
+    Ok(taken)
+}
+
+/// Out of the sandbox, into quarantine.
+struct WayOut<'a> {
+    context: &'a Context<'a>,
+    prepared: &'a Prepared,
+    sandbox: &'a dyn Sandbox,
+}
+
+impl<'a> WayOut<'a> {
+    fn floor(&self) -> Floor<'a> {
+        let Context { request, events, clock, redactor, .. } = self.context;
+        Floor::new(request, self.sandbox, events, redactor, clock, &self.prepared.base)
+    }
+
+    /// Takes the work of `sessions` and the result out together; `name` is that of no other try.
+    async fn take(
+        &self,
+        name: &str,
+        sessions: &[(SessionName, Oid)],
+        result: Option<&Oid>,
+    ) -> Result<Checked, CollectError> {
+        let refs = sessions.iter().enumerate();
+        let mut wanted: Vec<_> =
+            refs.map(|(n, (_, commit))| (session_ref(n), commit.clone())).collect();
+        wanted.extend(result.map(|commit| (RESULT.to_owned(), commit.clone())));
+        let folder = self.prepared.spec.scratch.join("out").join(name);
+        tokio::fs::create_dir_all(&folder).await.map_err(QuarantineError::from)?;
+        let bundle = folder.join("bundle");
+        self.bundle(&wanted, &bundle).await?;
+
+        let Prepared { repository, base, .. } = self.prepared;
+        let engine = self.context.engine;
+        let path = folder.join("quarantine.git");
+        let quarantine =
+            Quarantine::create(&engine.git, repository, &base.commit, &path, engine.limits).await?;
+        let names: Vec<_> = wanted.into_iter().map(|(name, _)| name).collect();
+        let mut commits = quarantine.take_in(&bundle, &names).await?;
+        let result = match result {
+            Some(_) => commits.pop(),
+            None => None,
+        };
+        let names = sessions.iter().map(|(name, _)| name.clone());
+        Ok(Checked { quarantine, sessions: names.zip(commits).collect(), result })
+    }
+
+    async fn bundle(&self, wanted: &[(String, Oid)], path: &Path) -> Result<(), SandboxGitError> {
+        let failed = |source: std::io::Error| SandboxError::failed("keeping the bundle", source);
+        let most = self.context.engine.limits.bundle;
+        let mut output = ToFile::create(path, most).await.map_err(failed)?;
+        let abort = self.context.clock.cancellation().abort.clone();
+        let git = SandboxGit::new(self.sandbox, abort, Instant::now() + BUNDLE_DEADLINE);
+        let exit = git.bundle(&self.prepared.base.commit, wanted, &mut output).await?;
+        let stderr = output.finish().await.map_err(failed)?;
+        match exit.status {
+            ExitStatus::Code(0) => Ok(()),
+            ExitStatus::Refused => {
+                let message = format!("the work is larger than {most} bytes");
+                Err(SandboxError::failed("bringing the work out", message).into())
+            }
+            _ => Err(failed_bundle(exit, stderr)),
+        }
     }
 }
 

@@ -1,15 +1,14 @@
-//! Delivering: the commits are checked in quarantine and put where they belong.
+//! Delivering: what has passed the quarantine is put where it belongs.
 
 use super::Context;
-use super::collect::{RESULT, session_ref, worse};
-use super::phase::{Delivering, Phase, Prepared, Verdict, Work};
+use super::collect::Checked;
+use super::phase::{Delivering, Phase, Prepared, Verdict};
 use super::teardown;
 use crate::event::JobEvent;
-use crate::git::{self, Oid, Publication, Quarantine, QuarantineError, Stat, WriteError};
+use crate::git::{self, Oid, Publication, Stat, WriteError};
 use crate::manifest::RepoLocation;
-use crate::name::SessionName;
 use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Longest time for it, also when the job's time is up.
@@ -17,15 +16,9 @@ const DEADLINE: Duration = Duration::from_secs(900);
 
 impl Delivering {
     pub(super) async fn step(self, context: &Context<'_>) -> Phase {
-        let Self { prepared, sandbox, work, bundle } = self;
-        let work = unless_interrupted_since(context, work);
-        let delivery = async {
-            match bundle {
-                None => conclusion(&work.verdict, &prepared.base.commit),
-                Some(bundle) => in_time(context, &prepared, &work, &bundle).await,
-            }
-        };
-        // Everything is out: the sandbox is not needed any more.
+        let Self { prepared, sandbox, verdict, mut checked } = self;
+        let verdict = unless_interrupted_since(context, verdict, &mut checked);
+        let delivery = in_time(context, &prepared, &verdict, &checked);
         let (conclusion, ()) = tokio::join!(delivery, teardown::release(context, &*sandbox));
         Phase::end(conclusion)
     }
@@ -34,12 +27,20 @@ impl Delivering {
 async fn in_time(
     context: &Context<'_>,
     prepared: &Prepared,
-    work: &Work,
-    bundle: &Path,
+    verdict: &Verdict,
+    checked: &[Checked],
 ) -> Conclusion {
-    let delivery = deliver(context, prepared, work, bundle);
+    let delivery = async {
+        for (n, checked) in checked.iter().enumerate() {
+            match &context.request.manifest.job.repo {
+                RepoLocation::Path(_) => into_repository(context, prepared, checked).await?,
+                RepoLocation::Url(_) => into_bundle(context, prepared, checked, n).await?,
+            }
+        }
+        Ok(())
+    };
     match context.clock.salvage(DEADLINE, delivery).await {
-        Ok(Ok(())) => conclusion(&work.verdict, &prepared.base.commit),
+        Ok(Ok(())) => conclusion(verdict, &prepared.base.commit),
         Ok(Err(conclusion)) => conclusion,
         Err(interrupt) => {
             let failure = Failure::new(FailureKind::Fault, "the work could not be kept in time");
@@ -49,12 +50,17 @@ async fn in_time(
 }
 
 /// A run that was stopped after its gates had passed writes no result; its sessions are kept.
-fn unless_interrupted_since(context: &Context<'_>, work: Work) -> Work {
-    match (&work.verdict, context.clock.interrupt()) {
+fn unless_interrupted_since(
+    context: &Context<'_>,
+    verdict: Verdict,
+    checked: &mut [Checked],
+) -> Verdict {
+    match (&verdict, context.clock.interrupt()) {
         (Verdict::Passed(_), Some(interrupt)) => {
-            Work { verdict: Verdict::Not(interrupt.outcome().into()), ..work }
+            checked.iter_mut().for_each(|checked| checked.result = None);
+            Verdict::Not(interrupt.outcome().into())
         }
-        _ => work,
+        _ => verdict,
     }
 }
 
@@ -64,59 +70,6 @@ fn conclusion(verdict: &Verdict, base: &Oid) -> Conclusion {
         Verdict::Passed(_) => Outcome::Complete.into(),
         Verdict::Not(conclusion) => conclusion.clone(),
     }
-}
-
-/// Takes the bundle into quarantine and puts what is good into the user's repository.
-async fn deliver(
-    context: &Context<'_>,
-    prepared: &Prepared,
-    work: &Work,
-    bundle: &Path,
-) -> Result<(), Conclusion> {
-    let checked = match take_in(context, prepared, work, bundle).await {
-        Ok(checked) => checked,
-        Err(error) => {
-            let failure = Failure::from_error(FailureKind::Fault, &error).hint(
-                "nothing of it has entered your repository; `smelt logs` shows what was done",
-            );
-            return Err(worse(&work.verdict, failure));
-        }
-    };
-    match &context.request.manifest.job.repo {
-        RepoLocation::Path(_) => into_repository(context, prepared, &checked).await,
-        RepoLocation::Url(_) => into_bundle(context, prepared, &checked).await,
-    }
-}
-
-/// What has passed the quarantine.
-struct Checked {
-    quarantine: Quarantine,
-    sessions: Vec<(SessionName, Oid)>,
-    result: Option<Oid>,
-}
-
-async fn take_in(
-    context: &Context<'_>,
-    prepared: &Prepared,
-    work: &Work,
-    bundle: &Path,
-) -> Result<Checked, QuarantineError> {
-    let base = &prepared.base.commit;
-    let path = prepared.spec.scratch.join("quarantine.git");
-    let (git, limits) = (&context.engine.git, context.engine.limits);
-    let quarantine = Quarantine::create(git, &prepared.repository, base, &path, limits).await?;
-    let mut wanted: Vec<_> = (0..work.sessions.len()).map(session_ref).collect();
-    let has_result = matches!(&work.verdict, Verdict::Passed(commit) if commit != base);
-    if has_result {
-        wanted.push(RESULT.to_owned());
-    }
-    let mut commits = quarantine.take_in(bundle, &wanted).await?;
-    let result = match has_result {
-        true => commits.pop(),
-        false => None,
-    };
-    let names = work.sessions.iter().map(|(name, _)| name.clone());
-    Ok(Checked { quarantine, sessions: names.zip(commits).collect(), result })
 }
 
 impl Checked {
@@ -147,7 +100,7 @@ async fn into_repository(
     let publish = git::publish(repository, &checked.quarantine, &publication);
     let (published, stat) = tokio::join!(publish, checked.stat());
     published.map_err(|error| Failure::from_error(FailureKind::Fault, &error))?;
-    tell_kept(context, checked);
+    tell_kept(context, checked, None);
     if let Some(commit) = &checked.result {
         git::write_branch(repository, target, commit, base.branch.as_deref())
             .await
@@ -161,19 +114,29 @@ async fn into_bundle(
     context: &Context<'_>,
     prepared: &Prepared,
     checked: &Checked,
+    n: usize,
 ) -> Result<(), Conclusion> {
     let Prepared { base, target, .. } = prepared;
-    let (quarantine, bundle) = (&checked.quarantine, &context.request.bundle);
+    let bundle = nth(&context.request.bundle, n);
     let publication = checked.publication(context);
-    git::write_bundle(quarantine, &base.commit, &publication, target, bundle)
+    git::write_bundle(&checked.quarantine, &base.commit, &publication, target, &bundle)
         .await
         .map_err(|error| Failure::from_error(FailureKind::Fault, &error))?;
-    tell_kept(context, checked);
+    let bundle = bundle.display().to_string();
+    tell_kept(context, checked, Some(&bundle));
     if let Some(commit) = &checked.result {
         let stat = checked.stat().await;
-        tell_written(context, prepared, commit, stat, Some(bundle.display().to_string()));
+        tell_written(context, prepared, commit, stat, Some(bundle));
     }
     Ok(())
+}
+
+/// `path` for what comes first, and others beside it.
+fn nth(path: &Path, n: usize) -> PathBuf {
+    match n {
+        0 => path.to_owned(),
+        n => path.with_extension(format!("{n}.bundle")),
+    }
 }
 
 /// The work is there, under the run's own refs; only the branch could not be written.
@@ -192,12 +155,13 @@ fn undelivered(error: &WriteError) -> Conclusion {
     Conclusion { outcome: Outcome::Undelivered, failure: Some(failure) }
 }
 
-fn tell_kept(context: &Context<'_>, checked: &Checked) {
+fn tell_kept(context: &Context<'_>, checked: &Checked, bundle: Option<&str>) {
     for (session, commit) in &checked.sessions {
         context.events.emit(JobEvent::SessionKept {
             session: session.clone(),
             commit: commit.to_string(),
             reference: git::refs::session(&context.request.run, session),
+            bundle: bundle.map(str::to_owned),
         });
     }
 }

@@ -1,12 +1,12 @@
 //! The phases as values: each carries what it needs, and only legal transitions can be written.
 
+use super::collect::Checked;
 use crate::event;
 use crate::git::{Base, Oid, Repository};
 use crate::name::{BranchName, SessionName};
 use crate::outcome::{Conclusion, Failure};
 use crate::port::{Sandbox, SandboxSpec};
 use crate::session::floor::Worktree;
-use std::path::PathBuf;
 
 /// Where a run is, with everything that is needed to go on from there.
 pub(crate) enum Phase {
@@ -85,20 +85,20 @@ pub(crate) enum Verdict {
     Not(Conclusion),
 }
 
-/// The commits are brought out of the sandbox.
+/// The commits are brought out of the sandbox and checked.
 pub(crate) struct Collecting {
     pub(crate) prepared: Prepared,
     pub(crate) sandbox: Box<dyn Sandbox>,
     pub(crate) work: Work,
 }
 
-/// The commits are checked and put where they belong.
+/// The commits are put where they belong. The sandbox is not needed for it, and removed meanwhile.
 pub(crate) struct Delivering {
     pub(crate) prepared: Prepared,
     pub(crate) sandbox: Box<dyn Sandbox>,
-    pub(crate) work: Work,
-    /// What came out of the sandbox; `None` where nothing was changed.
-    pub(crate) bundle: Option<PathBuf>,
+    pub(crate) verdict: Verdict,
+    /// What has come out of the sandbox and is good; nothing where nothing was changed.
+    pub(crate) checked: Vec<Checked>,
 }
 
 /// The sandbox is removed.

@@ -344,8 +344,11 @@ pub enum JobEvent {
         session: SessionName,
         /// The commit.
         commit: String,
-        /// The ref.
+        /// The ref, in the repository or in the bundle.
         reference: String,
+        /// The bundle file, where the repository is a URL.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bundle: Option<String>,
     },
     /// The result is where the user finds it.
     ResultWritten {

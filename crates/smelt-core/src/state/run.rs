@@ -118,6 +118,9 @@ pub struct SessionRecord {
     /// The ref that keeps that commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// The bundle file that holds the ref, where the repository is a URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
     /// Commits it made.
     #[serde(default)]
     pub commits: u64,
@@ -164,6 +167,7 @@ impl RunState {
             duration_ms: None,
             commit: None,
             reference: None,
+            bundle: None,
             commits: 0,
             left_uncommitted: 0,
             gate: None,
@@ -290,7 +294,10 @@ impl SessionRecord {
                 self.commit = Some(commit.clone());
                 (self.commits, self.left_uncommitted) = (*commits, *left_uncommitted);
             }
-            JobEvent::SessionKept { reference, .. } => self.reference = Some(reference.clone()),
+            JobEvent::SessionKept { reference, bundle, .. } => {
+                self.reference = Some(reference.clone());
+                self.bundle.clone_from(bundle);
+            }
             JobEvent::GateFinished { stage: GateStage::Session, gate, .. } => {
                 self.gate = Some(gate.clone());
             }

@@ -398,3 +398,24 @@ fn what_setup_makes_is_in_every_session_s_worktree_and_hides_nothing() {
     assert_eq!(files, ".gitignore\nREADME.md\nmade/a.txt\nmade/b.txt");
     env.nothing_is_left(&repo);
 }
+
+#[test]
+fn a_session_whose_work_is_refused_costs_no_other_its_own() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let agent = "case $SMELT_SESSION in
+        bad) printf '[submodule \"x\"]\n\tpath = -x\n\turl = ./x\n' > .gitmodules ;;
+        *) echo $SMELT_SESSION > $SMELT_SESSION.txt ;; esac";
+    let sessions =
+        session("good", "true", "") + &session("bad", "true", "") + &session("fine", "true", "");
+    let manifest = env.manifest("job", agent, &sessions);
+    let said = env.run(&manifest).with_code(1);
+    assert!(said.stdout.contains("bad: its work is not kept: git refuses"), "{}", said.stdout);
+    let run = &env.run_ids()[0];
+    for name in ["good", "fine"] {
+        let file = format!("refs/smelt/runs/{run}/{name}:{name}.txt");
+        assert_eq!(repo.git(&["show", &file]), name);
+    }
+    assert!(!repo.refs().contains("refs/heads/smelt"), "{}", repo.refs());
+    env.nothing_is_left(&repo);
+}
