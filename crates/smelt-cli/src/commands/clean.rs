@@ -9,14 +9,15 @@ use crate::settings::Settings;
 use crate::wiring;
 use jiff::Timestamp;
 use serde::Serialize;
-use smelt_core::git::{self, Git, Repository};
+use smelt_core::git::{self, Git, Repository, RepositoryError};
 use smelt_core::id::{OwnerId, RunId};
-use smelt_core::outcome::{Failure, FailureKind, Outcome};
+use smelt_core::outcome::{Failure, FailureKind, Outcome, chain};
 use smelt_core::port::Runtime;
-use smelt_core::state::{JobFolder, RunFolder, RunState, StateError};
+use smelt_core::state::{JobFolder, LockError, RunFolder, RunState, StateFolder};
 use smelt_core::text::count;
 use smelt_core::tree::remove_tree;
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ struct Cleaned {
     runs: Vec<String>,
     /// Refs in repositories.
     refs: u64,
+    /// Jobs that are left alone because they are running.
+    running: Vec<String>,
     /// What is kept between runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<String>,
@@ -59,7 +62,7 @@ pub async fn clean(args: &Clean) -> Result {
     for job in &jobs {
         cleaner.job(job).await;
     }
-    cleaner.leftovers(&state.jobs()).await?;
+    cleaner.leftovers(&state).await?;
     if args.cache {
         cleaner.cache(&settings.cache);
     }
@@ -77,35 +80,46 @@ struct Cleaner<'a> {
 }
 
 impl Cleaner<'_> {
+    /// Nothing of a job is changed while it runs, and it does not start while something changes.
     async fn job(&mut self, job: &JobFolder) {
-        let runs = job.runs();
+        let lock = match self.args.dry_run {
+            true => job.holder().map_or(Ok(None), |holder| Err(LockError::Held(holder))),
+            false => job.lock_to_tidy_up().await.map(Some),
+        };
+        let lock = match lock {
+            Ok(lock) => lock,
+            Err(LockError::Held(_)) => return self.cleaned.running.push(job.name().to_string()),
+            Err(LockError::Io(error)) => return self.problem(job.path(), &error),
+        };
+        self.runs(&job.runs()).await;
+        if let Some(lock) = lock
+            && let Err(error) = job.remove_if_empty(&lock)
+        {
+            self.problem(job.path(), &error);
+        }
+    }
+
+    async fn runs(&mut self, runs: &[RunFolder]) {
         let newest = runs.len().saturating_sub(self.args.keep);
         for (n, run) in runs.iter().enumerate() {
-            if job.is_running(run.id()) {
-                continue;
-            }
             match run.state() {
                 Ok(state) => {
                     let old = self.is_old(state.finished_at.unwrap_or(state.updated_at));
                     if n < newest && old {
                         self.remove(run, Some(&state)).await;
                     } else if state.outcome.is_none() {
-                        self.mark_interrupted(run, state).await;
+                        self.mark_interrupted(run, state);
                     }
                 }
                 // It never came to its first event.
                 Err(error) if is_missing(&error) => self.remove(run, None).await,
-                Err(error @ StateError::Newer { .. }) => {
-                    self.cleaned.problems.push(error.to_string());
-                }
-                Err(error) => self.cleaned.problems.push(error.to_string()),
+                Err(error) => self.cleaned.problems.push(chain(&error)),
             }
         }
-        if !self.args.dry_run
-            && let Err(error) = job.remove_if_empty()
-        {
-            self.cleaned.problems.push(format!("{}: {error}", job.path().display()));
-        }
+    }
+
+    fn problem(&mut self, path: &Path, error: &io::Error) {
+        self.cleaned.problems.push(format!("{}: {error}", path.display()));
     }
 
     fn is_old(&self, since: Timestamp) -> bool {
@@ -114,71 +128,76 @@ impl Cleaner<'_> {
             || self.args.older_than.is_zero()
     }
 
+    /// A run goes with its refs; it stays where they can't be dropped.
     async fn remove(&mut self, run: &RunFolder, state: Option<&RunState>) {
-        self.cleaned.runs.push(run.id().to_string());
-        if let Some(state) = state {
-            self.drop_refs(run.id(), Path::new(&state.repo)).await;
-        }
-        if !self.args.dry_run
-            && let Err(error) = run.remove()
+        if let Some(state) = state
+            && let Err(error) = self.drop_refs(run.id(), Path::new(&state.repo)).await
         {
-            self.cleaned.problems.push(format!("{}: {error}", run.path().display()));
+            return self.cleaned.problems.push(format!("run {}: {}", run.id(), chain(&error)));
+        }
+        let removed = if self.args.dry_run { Ok(()) } else { run.remove() };
+        match removed {
+            Ok(()) => self.cleaned.runs.push(run.id().to_string()),
+            Err(error) => self.problem(run.path(), &error),
         }
     }
 
-    /// A run whose process is gone: what it kept for going on is of no use any more.
-    async fn mark_interrupted(&mut self, run: &RunFolder, mut state: RunState) {
-        self.cleaned.interrupted.push(run.id().to_string());
-        self.drop_refs(run.id(), Path::new(&state.repo)).await;
-        if self.args.dry_run {
-            return;
-        }
+    /// A run whose process is gone. Its work stays in its refs, as that of every failed run does.
+    fn mark_interrupted(&mut self, run: &RunFolder, mut state: RunState) {
         let message = format!("process {} ended without finishing the run", state.pid);
         state.outcome = Some(Outcome::Failed);
         state.failure = Some(Failure::new(FailureKind::Fault, message));
         state.finished_at = Some(state.updated_at);
-        if let Err(error) = run.save(&state) {
-            self.cleaned.problems.push(format!("{}: {error}", run.path().display()));
+        let marked = if self.args.dry_run { Ok(()) } else { run.amend(&state) };
+        match marked {
+            Ok(()) => self.cleaned.interrupted.push(run.id().to_string()),
+            Err(error) => self.problem(run.path(), &error),
         }
     }
 
-    async fn drop_refs(&mut self, run: &RunId, repo: &Path) {
-        // A URL's are in its mirror, and go with it.
-        let Ok(repository) = Repository::open(&self.git, repo).await else { return };
-        let prefix = git::refs::of_run(run);
-        let listed = repository.git().args(["for-each-ref", "--format=%(refname)", &prefix]).text();
-        let names = match listed.await {
-            Ok(names) => names,
-            Err(error) => return self.cleaned.problems.push(smelt_core::outcome::chain(&error)),
+    async fn drop_refs(
+        &mut self,
+        run: &RunId,
+        repo: &Path,
+    ) -> std::result::Result<(), RepositoryError> {
+        let repository = match Repository::open(&self.git, repo).await {
+            Ok(repository) => repository,
+            // It is gone, and its refs with it; a URL's are in its mirror, and go with that.
+            Err(RepositoryError::NoFolder { .. } | RepositoryError::NotARepository { .. }) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         };
+        let prefix = git::refs::of_run(run);
+        let listed = repository.git().args(["for-each-ref", "--format=%(refname)", &prefix]);
+        let names = listed.text().await?;
+        if !self.args.dry_run && !names.is_empty() {
+            let lines: String = names.lines().map(|name| format!("delete {name}\n")).collect();
+            let drop = ["update-ref", "--no-deref", "--stdin"];
+            repository.git().args(drop).input(lines).run().await?;
+        }
         self.cleaned.refs += names.lines().count() as u64;
-        if self.args.dry_run || names.is_empty() {
-            return;
-        }
-        let lines: String = names.lines().map(|name| format!("delete {name}\n")).collect();
-        let dropped =
-            repository.git().args(["update-ref", "--no-deref", "--stdin"]).input(lines).run();
-        if let Err(error) = dropped.await {
-            self.cleaned.problems.push(smelt_core::outcome::chain(&error));
-        }
+        Ok(())
     }
 
     /// Sandboxes that carry this folder's label and belong to no run that goes on.
-    async fn leftovers(&mut self, jobs: &[JobFolder]) -> Result<()> {
-        let alive: BTreeSet<_> =
-            jobs.iter().filter_map(|job| job.holder().and_then(|holder| holder.run_id)).collect();
-        for runtime in &self.runtimes {
+    async fn leftovers(&mut self, state: &StateFolder) -> Result<()> {
+        for runtime in self.runtimes.clone() {
             let failed = |error| CliError::new(Exit::Failed, anyhow::Error::new(error));
-            for orphan in runtime.list(&self.owner).await.map_err(failed)? {
-                if alive.contains(&orphan.run) {
-                    continue;
-                }
-                self.cleaned.leftovers.push(orphan.what.clone());
-                if self.args.dry_run {
-                    continue;
-                }
-                if let Err(error) = runtime.reap(&self.owner, &orphan.run).await {
-                    self.cleaned.problems.push(format!("{}: {error}", orphan.what));
+            let sandboxes = runtime.list(&self.owner).await.map_err(failed)?;
+            // Looked at after the sandboxes: each was made by a run that had its job by then.
+            let holders = state.jobs().into_iter().filter_map(|job| job.holder());
+            let alive: BTreeSet<_> = holders.filter_map(|holder| holder.run_id).collect();
+            for orphan in sandboxes.into_iter().filter(|found| !alive.contains(&found.run)) {
+                let reaped = match self.args.dry_run {
+                    true => Ok(()),
+                    false => runtime.reap(&self.owner, &orphan.run).await,
+                };
+                match reaped {
+                    Ok(()) => self.cleaned.leftovers.push(orphan.what),
+                    Err(error) => {
+                        self.cleaned.problems.push(format!("{}: {}", orphan.what, chain(&error)));
+                    }
                 }
             }
         }
@@ -192,7 +211,7 @@ impl Cleaner<'_> {
         }
         for name in ["mirrors", "volumes"] {
             if let Err(error) = remove_tree(&cache.join(name)) {
-                self.cleaned.problems.push(format!("{}: {error}", cache.join(name).display()));
+                self.problem(&cache.join(name), &error);
             }
         }
     }
@@ -218,6 +237,9 @@ fn tell(cleaned: &Cleaned, json: bool) -> Result<()> {
     }
     if let Some(cache) = &cleaned.cache {
         print::result(&format!("{verb} mirrors and cached paths in {}", words::quoted(cache)))?;
+    }
+    for job in &cleaned.running {
+        print::note(&format!("{job} is running: left alone"));
     }
     for problem in &cleaned.problems {
         print::note(&format!("error: {problem}"));

@@ -49,7 +49,7 @@ impl Execution {
         let state = StateFolder::find_or_create(&options.dir.dir)?;
         let run = RunId::new(Timestamp::now());
         let job = state.job(&manifest.job.name);
-        let lock = job.lock(&run).map_err(|error| refused(&manifest, error))?;
+        let lock = job.lock(&run).await.map_err(|error| refused(&manifest, error))?;
         let folder = job.run(&run);
         let request = JobRequest {
             owner: state.owner()?,
@@ -163,6 +163,10 @@ fn refused(manifest: &Manifest, error: LockError) -> CliError {
                 holder.pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"));
             let run = holder.run_id.map(|run| format!(" as run {run}")).unwrap_or_default();
             let job = &manifest.job.name;
+            if holder.pid.is_some() && run.is_empty() {
+                return CliError::told(Exit::Failed, format!("`{job}` is being cleaned, by {pid}"))
+                    .hint("try again when that has ended");
+            }
             CliError::told(Exit::Failed, format!("`{job}` is being run already, by {pid}{run}"))
                 .hint(format!("wait for it, or stop it: smelt stop {job}"))
         }

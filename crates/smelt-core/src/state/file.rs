@@ -100,12 +100,17 @@ pub(super) fn read(path: &Path) -> Result<RunState, StateError> {
 /// Replaces the file at `path` by `text`: readers see the old or the new one, also after a crash.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let temporary = path.with_extension("tmp");
+    let temporary = temporary(path);
     let mut file = std::fs::File::create(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
     std::fs::File::open(folder)?.sync_all()
+}
+
+/// Where the next text of the file at `path` is while it is written.
+pub(super) fn temporary(path: &Path) -> PathBuf {
+    path.with_extension("tmp")
 }
 
 fn digest(body: &str) -> String {

@@ -131,31 +131,52 @@ impl JobFolder {
     ///
     /// # Errors
     /// [`LockError::Held`] names who has it.
-    pub fn lock(&self, run: &RunId) -> Result<JobLock, LockError> {
-        fs::create_dir_all(&self.path)?;
-        JobLock::take(&self.path.join("lock"), run)
+    pub async fn lock(&self, run: &RunId) -> Result<JobLock, LockError> {
+        JobLock::take(&self.lock_file(), Some(run)).await
     }
 
-    /// Who runs the job now.
+    /// Takes the job to change what is kept of it, for a moment: no run starts meanwhile.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] where it is running.
+    pub async fn lock_to_tidy_up(&self) -> Result<JobLock, LockError> {
+        JobLock::take(&self.lock_file(), None).await
+    }
+
+    /// Who has the job now.
     pub fn holder(&self) -> Option<Holder> {
-        JobLock::holder(&self.path.join("lock"))
+        JobLock::holder(&self.lock_file())
     }
 
     /// Whether `run` is being carried out by a living process.
     pub fn is_running(&self, run: &RunId) -> bool {
-        self.holder().is_some_and(|holder| holder.run_id.as_ref().is_none_or(|held| held == run))
+        self.holder().is_some_and(|holder| holder.carries_out(run))
     }
 
-    /// Removes what is kept of the job, once no run is left.
+    /// Removes what is kept of the job, once no run is left. `_lock` is the job's: who waits for
+    /// it takes another one.
     ///
     /// # Errors
     /// Where it can't be removed.
-    pub fn remove_if_empty(&self) -> io::Result<()> {
-        match self.runs().is_empty() && self.holder().is_none() {
-            true => fs::remove_dir_all(&self.path),
-            false => Ok(()),
+    pub fn remove_if_empty(&self, _lock: &JobLock) -> io::Result<()> {
+        if !self.runs().is_empty() {
+            return Ok(());
         }
+        let newest = self.newest_state();
+        for file in [file::temporary(&newest), newest, self.lock_file()] {
+            unless(io::ErrorKind::NotFound, fs::remove_file(file))?;
+        }
+        // What somebody else has put there, such as the lock of the next run, stays.
+        unless(io::ErrorKind::DirectoryNotEmpty, fs::remove_dir(&self.path))
     }
+
+    fn lock_file(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+}
+
+fn unless(kind: io::ErrorKind, done: io::Result<()>) -> io::Result<()> {
+    done.or_else(|error| if error.kind() == kind { Ok(()) } else { Err(error) })
 }
 
 /// One run.
@@ -204,7 +225,7 @@ impl RunFolder {
         file::read(&self.path.join("state.toml"))
     }
 
-    /// Writes down what is known of the run, here and as the job's newest.
+    /// Writes down what is known of the run that goes on, here and as the job's newest.
     ///
     /// # Errors
     /// Where one of the files can't be written.
@@ -212,6 +233,18 @@ impl RunFolder {
         let text = file::encode(state).map_err(io::Error::other)?;
         file::replace(&self.path.join("state.toml"), &text)?;
         file::replace(&self.newest, &text)
+    }
+
+    /// Writes down what was found out of an earlier run: as the job's newest only where it still is.
+    ///
+    /// # Errors
+    /// Where one of the files can't be written.
+    pub fn amend(&self, state: &RunState) -> io::Result<()> {
+        if file::read(&self.newest).is_ok_and(|newest| newest.run_id == self.id) {
+            return self.save(state);
+        }
+        let text = file::encode(state).map_err(io::Error::other)?;
+        file::replace(&self.path.join("state.toml"), &text)
     }
 
     /// Removes everything that is kept of the run.
@@ -247,5 +280,53 @@ mod tests {
         let found = StateFolder::find_or_create(&deep).unwrap();
         assert_eq!(found.path(), made.path());
         assert_eq!(found.owner().unwrap(), made.owner().unwrap());
+    }
+
+    /// A run of the job `demo`, written down.
+    fn saved(folder: &StateFolder, id: &str) -> (RunFolder, RunState) {
+        let mut state = RunState::sample();
+        state.run_id = id.parse().unwrap();
+        let run = folder.job(&state.job).run(&state.run_id);
+        fs::create_dir_all(run.path()).unwrap();
+        run.save(&state).unwrap();
+        (run, state)
+    }
+
+    #[test]
+    fn an_earlier_run_does_not_become_the_newest_again() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = StateFolder::find_or_create(root.path()).unwrap();
+        let (early, mut state) = saved(&folder, "20261123t141502-aaaaaa");
+        let (late, _) = saved(&folder, "20261123t141503-bbbbbb");
+        let job = folder.job(&state.job);
+        state.commits = 7;
+        early.amend(&state).unwrap();
+        assert_eq!(early.state().unwrap(), state);
+        assert_eq!(file::read(&job.newest_state()).unwrap().run_id, *late.id());
+        let mut state = late.state().unwrap();
+        state.commits = 8;
+        late.amend(&state).unwrap();
+        assert_eq!(file::read(&job.newest_state()).unwrap(), state);
+    }
+
+    #[tokio::test]
+    async fn a_job_goes_with_its_last_run_and_can_be_taken_again_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = StateFolder::find_or_create(root.path()).unwrap();
+        let (run, state) = saved(&folder, "20261123t141502-aaaaaa");
+        let job = folder.job(&state.job);
+        let lock = job.lock_to_tidy_up().await.unwrap();
+        job.remove_if_empty(&lock).unwrap();
+        assert!(job.newest_state().exists(), "a run is left");
+        run.remove().unwrap();
+        // The next run waits at the lock that is removed.
+        let (next, ()) = tokio::join!(job.lock(run.id()), async {
+            tokio::task::yield_now().await;
+            job.remove_if_empty(&lock).unwrap();
+            assert!(!job.path().exists());
+            drop(lock);
+        });
+        let _next = next.unwrap();
+        assert!(job.is_running(run.id()));
     }
 }

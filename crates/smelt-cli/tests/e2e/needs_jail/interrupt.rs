@@ -137,10 +137,9 @@ fn a_job_runs_once_at_a_time_and_the_second_is_told_who_has_it() {
 }
 
 #[test]
-fn after_kill_9_clean_leaves_nothing_and_the_repository_is_whole() {
+fn after_kill_9_clean_leaves_no_process_and_the_repository_is_whole() {
     let env = TestEnv::new();
     let repo = env.repo();
-    let before = repo.refs();
     let running = Running::start(&env, STUBBORN);
     running.signal("-KILL");
     let _ = running.end();
@@ -149,13 +148,13 @@ fn after_kill_9_clean_leaves_nothing_and_the_repository_is_whole() {
     assert!(said.stderr.contains("smelt clean"), "{}", said.stderr);
     assert!(env.smelt(&["list"]).stdout.contains("interrupted"));
 
+    let refs = repo.refs();
     let said = env.smelt(&["clean", "--dry-run"]).with_code(0);
     assert!(said.stdout.contains("would remove jail"), "{}", said.stdout);
-    assert_ne!(repo.refs(), before, "a dry run removes nothing");
     let said = env.smelt(&["clean"]).with_code(0);
     assert!(said.stdout.contains("removed jail"), "{}", said.stdout);
     env.nothing_is_left(&repo);
-    assert_eq!(repo.refs(), before);
+    assert_eq!(repo.refs(), refs, "a run that is listed keeps its refs");
     repo.git(&["fsck", "--strict"]);
     assert_eq!(env.status("job")["outcome"], "failed");
     // And the job can be run again.
@@ -166,4 +165,53 @@ fn after_kill_9_clean_leaves_nothing_and_the_repository_is_whole() {
     let left = repo.refs();
     assert!(!left.contains("refs/smelt/runs/") && left.contains("refs/heads/smelt/job"), "{left}");
     assert!(env.smelt(&["list"]).with_code(0).stderr.contains("nothing has been run"));
+    assert!(!env.path().join(".smelt/runs/job").exists());
+}
+
+/// Takes a run's outcome away, as if its process had been killed before it could write it down.
+fn lose_outcome(env: &TestEnv, run: &str) {
+    use sha2::{Digest, Sha256};
+    let path = env.path().join(format!(".smelt/runs/job/{run}/state.toml"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with("outcome = "));
+    let body: String =
+        lines.take_while(|l| !l.starts_with("# sha256:")).map(|l| format!("{l}\n")).collect();
+    let sum: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(path, format!("{body}# sha256:{sum}\n")).unwrap();
+}
+
+#[test]
+fn an_interrupted_run_keeps_its_work_and_does_not_become_the_newest_again() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let agent = "echo $SMELT_RUN_ID > work.txt";
+    env.run(&env.manifest("job", agent, &session("one", "true", ""))).with_code(0);
+    let first = env.run_ids().remove(0);
+    lose_outcome(&env, &first);
+    env.run(&env.manifest("job", agent, &session("one", "true", ""))).with_code(0);
+    let newest = || std::fs::read_to_string(env.path().join(".smelt/runs/job/state.toml")).unwrap();
+    let before = newest();
+    assert!(!before.contains(&first));
+    let said = env.smelt(&["clean"]).with_code(0);
+    assert!(said.stdout.contains(&format!("interrupted: run {first}")), "{}", said.stdout);
+    assert_eq!(newest(), before);
+    let said = env.smelt(&["status", "job", "--run", &first, "--json"]).with_code(0);
+    let status: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(status["outcome"], "failed");
+    let reference = status["sessions"][0]["reference"].as_str().unwrap();
+    assert_eq!(repo.git(&["show", &format!("{reference}:work.txt")]), first);
+}
+
+#[test]
+fn clean_leaves_a_running_job_alone() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let running = Running::start(&env, PATIENT);
+    let refs = repo.refs();
+    let said = env.smelt(&["clean", "--older-than", "0s"]).with_code(0);
+    assert!(said.stderr.contains("job is running: left alone"), "{}", said.stderr);
+    assert_eq!(repo.refs(), refs);
+    running.signal("-TERM");
+    running.end().with_code(130);
+    was_cancelled(&env, &repo);
 }
