@@ -37,8 +37,10 @@ pub fn list(args: &List) -> Result {
     let state = StateFolder::find(&args.dir.dir);
     for job in state.iter().flat_map(StateFolder::jobs) {
         for run in job.runs() {
+            // Looked at first: a run that ends now has its outcome in the state that is read next.
+            let alive = job.is_running(run.id());
             match run.state() {
-                Ok(state) => listing.runs.push(listed(&state, job.is_running(run.id()))),
+                Ok(state) => listing.runs.push(listed(&state, alive)),
                 Err(error) if is_missing(&error) => {}
                 Err(error) => {
                     listing.unreadable.push(error.to_string());
@@ -53,7 +55,9 @@ pub fn list(args: &List) -> Result {
     if args.json {
         print::json(&listing)?;
     } else if listing.runs.is_empty() {
-        print::note("nothing has been run here yet; `smelt demo` shows what a run is");
+        if listing.unreadable.is_empty() {
+            print::note("nothing has been run here yet; `smelt demo` shows what a run is");
+        }
     } else {
         print::result(&table(&listing.runs))?;
     }

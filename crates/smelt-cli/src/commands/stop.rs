@@ -17,10 +17,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub async fn stop(args: &Stop) -> Result {
     let state = existing(&args.dir.dir)?;
     let job = runs::job(&state, &args.job)?;
-    let Some(pid) = job.holder().and_then(|holder| holder.pid) else {
+    // Who only tidies the job up is nobody to stop.
+    let holder = job.holder().filter(|holder| holder.run_id.is_some());
+    let Some((pid, holder)) = holder.and_then(|holder| Some((holder.pid?, holder))) else {
         return Err(CliError::told(Exit::Failed, format!("`{}` is not running", job.name()))
             .hint("`smelt list` shows what is"));
     };
+    if !holder.is_here() {
+        let message =
+            format!("`{}` is run by process {pid} of another container or machine", job.name());
+        return Err(CliError::told(Exit::Failed, message).hint("stop it there"));
+    }
     signal(pid)?;
     if !args.json {
         print::note(&format!("stopping {} (process {pid})", job.name()));
@@ -49,8 +56,12 @@ fn signal(pid: u32) -> Result<()> {
     let target = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let target =
         target.ok_or_else(|| CliError::told(Exit::Failed, format!("{pid} is no process")))?;
-    kill_process(target, Signal::TERM).map_err(|error| {
-        let why = std::io::Error::from(error);
-        CliError::told(Exit::Failed, format!("process {pid} can't be stopped: {why}"))
-    })
+    match kill_process(target, Signal::TERM) {
+        // It has ended by itself in the meantime.
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => {
+            let why = std::io::Error::from(error);
+            Err(CliError::told(Exit::Failed, format!("process {pid} can't be stopped: {why}")))
+        }
+    }
 }

@@ -76,3 +76,20 @@ fn where_nothing_has_run_commands_say_so() {
         assert!(said.stderr.contains("nothing has been run in"), "{}", said.stderr);
     }
 }
+
+#[test]
+fn a_run_of_another_container_is_not_stopped_from_here() {
+    let env = TestEnv::new();
+    let run = "20261123t141502-k3f9qz";
+    env.write(&format!(".smelt/runs/job/{run}/events.jsonl"), "");
+    // Here that process is one that has nothing to do with Smelt.
+    let mut bystander = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let holder = format!("pid = {}\nrun_id = \"{run}\"\nplace = \"elsewhere\"\n", bystander.id());
+    let lock = std::fs::File::open(env.write(".smelt/runs/job/lock", holder)).unwrap();
+    lock.lock().unwrap();
+    let said = env.smelt(&["stop", "job"]).with_code(1);
+    assert!(said.stderr.contains("of another container or machine"), "{}", said.stderr);
+    assert!(bystander.try_wait().unwrap().is_none(), "it was signalled");
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}
