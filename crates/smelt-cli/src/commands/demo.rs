@@ -6,10 +6,11 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::report::print;
 use crate::settings::Settings;
+use crate::wiring;
+use smelt_core::git::{Git, GitError};
 use smelt_core::manifest::Manifest;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The demo's repository, its job, and the script that stands for an agent.
 const FILES: &[(&str, &str)] = &[
@@ -24,7 +25,7 @@ pub async fn demo(args: &Demo) -> Result {
     let settings = Settings::read(None)?;
     let folder = make_folder(args.dir.as_deref())?;
     let repo = folder.join("hello");
-    make_repository(&repo)?;
+    make_repository(&wiring::git(&settings), &repo).await?;
     let job = folder.join("job.toml");
     fs::write(&job, JOB)?;
     fs::write(folder.join("agent.sh"), AGENT)?;
@@ -76,32 +77,22 @@ fn make_folder(wanted: Option<&Path>) -> Result<PathBuf> {
     Ok(folder.canonicalize()?)
 }
 
-fn make_repository(repo: &Path) -> Result<()> {
+async fn make_repository(git: &Git, repo: &Path) -> Result<()> {
     fs::create_dir(repo)?;
     for (name, text) in FILES {
         fs::write(repo.join(name), text)?;
     }
-    git(repo, &["init", "--quiet", "--initial-branch=main"])?;
-    git(repo, &["add", "--all"])?;
-    let who = [
-        "-c",
-        "user.name=Smelt demo",
-        "-c",
-        "user.email=demo@localhost",
-        "-c",
-        "commit.gpgSign=false",
-    ];
-    git(repo, &[&who[..], &["commit", "--quiet", "--message=A small program"]].concat())
-}
-
-fn git(repo: &Path, args: &[&str]) -> Result<()> {
-    let status = Command::new("git").arg("-C").arg(repo).args(args).status();
-    let status = status.map_err(|error| {
-        CliError::told(Exit::Unavailable, format!("git can't be started: {error}"))
-            .hint("install git")
-    })?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(CliError::told(Exit::Failed, format!("git {} failed", args.join(" ")))),
+    // Neither the user's configuration nor what git is told by the environment is for this one.
+    let init = ["init", "--quiet", "--template=", "--initial-branch=main"];
+    let add = ["add", "--all", "--force"];
+    let commit = ["commit", "--quiet", "--message=A small program"];
+    for args in [&init[..], &add, &commit] {
+        let call = git.isolated().setting("user.name=Smelt demo");
+        let call = call.setting("user.email=demo@localhost").within(repo).args(args);
+        call.run().await.map_err(|error| match error {
+            GitError::Start { .. } => CliError::new(Exit::Unavailable, error).hint("install git"),
+            error => CliError::new(Exit::Failed, error),
+        })?;
     }
+    Ok(())
 }

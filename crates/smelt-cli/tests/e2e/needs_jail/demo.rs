@@ -16,3 +16,40 @@ fn the_demo_ends_in_a_result_branch_and_says_how_to_look_at_it() {
     let words: Vec<_> = look.split_whitespace().skip(1).collect();
     assert!(env.home().command("git").args(words).status().unwrap().success(), "{look}");
 }
+
+#[test]
+fn the_demo_touches_no_other_repository_and_runs_nothing_of_the_user_s() {
+    let env = TestEnv::new();
+    let victim = env.repo();
+    let (refs, index) = (victim.refs(), std::fs::read(victim.path().join(".git/index")).unwrap());
+    let hook = "#!/bin/sh\necho ran > \"$0.ran\"\nexit 1\n";
+    for folder in ["hooks", "template/hooks"] {
+        let hook = env.write(&format!("{folder}/pre-commit"), hook);
+        let chmod = std::process::Command::new("chmod").arg("a+rx").arg(hook).status();
+        assert!(chmod.unwrap().success());
+    }
+    let (hooks, template) = (env.path().join("hooks"), env.path().join("template"));
+    env.write("ignore", "*.md\n");
+    let config = format!(
+        "[core]\nhooksPath = {}\nexcludesFile = {}\n[init]\ntemplateDir = {}\n",
+        hooks.display(),
+        env.path().join("ignore").display(),
+        template.display()
+    );
+    let config = env.write("gitconfig", config);
+    let output = env
+        .command(&["demo", "--dir", "demo"])
+        .env("GIT_DIR", victim.path().join(".git"))
+        .env("GIT_WORK_TREE", victim.path())
+        .env("GIT_INDEX_FILE", victim.path().join(".git/index"))
+        .env("GIT_CONFIG_GLOBAL", config)
+        .env("GIT_TEMPLATE_DIR", template)
+        .output();
+    crate::env::Said::from(output.unwrap()).with_code(0);
+    assert_eq!(victim.refs(), refs);
+    assert_eq!(std::fs::read(victim.path().join(".git/index")).unwrap(), index);
+    assert!(!env.path().join("demo/hello/.git/hooks").exists());
+    assert!(!hooks.join("pre-commit.ran").exists());
+    let repo = TestRepo::at(env.home(), env.path().join("demo/hello"));
+    assert_eq!(repo.git(&["ls-tree", "--name-only", "main"]), "README.md\ngreet.sh\ntest.sh");
+}
