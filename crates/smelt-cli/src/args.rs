@@ -237,7 +237,8 @@ pub struct Clean {
     /// Keep the newest runs of each job, however old
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub keep: usize,
-    /// Also remove what is kept between runs: mirrors of URLs and cached paths
+    /// Also remove what is kept between runs: mirrors of URLs and cached paths; not while any run
+    /// uses them
     #[arg(long)]
     pub cache: bool,
     /// Show what would be removed, and remove nothing

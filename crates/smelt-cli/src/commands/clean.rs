@@ -1,5 +1,6 @@
 //! `smelt clean`: what interrupted runs have left, and old runs.
 
+use super::cache;
 use super::runs::{existing, is_missing};
 use crate::args::Clean;
 use crate::error::{CliError, Result};
@@ -204,16 +205,23 @@ impl Cleaner<'_> {
         Ok(())
     }
 
+    /// Clears what all state folders share: not while any run uses it.
     fn cache(&mut self, cache: &Path) {
-        self.cleaned.cache = Some(cache.display().to_string());
-        if self.args.dry_run {
-            return;
-        }
-        for name in ["mirrors", "volumes"] {
-            if let Err(error) = remove_tree(&cache.join(name)) {
-                self.problem(&cache.join(name), &error);
+        let _hold = match cache::hold_alone(cache) {
+            Ok(Some(hold)) => hold,
+            Ok(None) => {
+                let said = "a run uses the mirrors and cached paths; they are not removed";
+                return self.cleaned.problems.push(format!("{}: {said}", cache.display()));
+            }
+            Err(error) => return self.problem(cache, &error),
+        };
+        for folder in ["mirrors", "volumes"].map(|name| cache.join(name)) {
+            let removed = if self.args.dry_run { Ok(()) } else { remove_tree(&folder) };
+            if let Err(error) = removed {
+                return self.problem(&folder, &error);
             }
         }
+        self.cleaned.cache = Some(cache.display().to_string());
     }
 }
 

@@ -1,5 +1,6 @@
 //! One run, from its secrets to its summary.
 
+use super::cache::{self, CacheHold};
 use crate::args::{OutputMode, RunOptions};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -33,7 +34,7 @@ pub struct Execution {
     json: bool,
     report: Option<PathBuf>,
     /// Held for as long as the run goes on.
-    _lock: JobLock,
+    _held: (JobLock, CacheHold),
 }
 
 impl Execution {
@@ -50,6 +51,7 @@ impl Execution {
         let run = RunId::new(Timestamp::now());
         let job = state.job(&manifest.job.name);
         let lock = job.lock(&run).await.map_err(|error| refused(&manifest, error))?;
+        let cache = cache::hold(&settings.cache).await?;
         let folder = job.run(&run);
         let request = JobRequest {
             owner: state.owner()?,
@@ -61,7 +63,7 @@ impl Execution {
             run,
         };
         let (output, json, report) = (options.output, options.json, options.report.clone());
-        Ok(Self { engine, request, folder, output, json, report, _lock: lock })
+        Ok(Self { engine, request, folder, output, json, report, _held: (lock, cache) })
     }
 
     /// Runs it, shows it, and sums it up.

@@ -1,5 +1,6 @@
 //! The commands, one a module.
 
+mod cache;
 mod clean;
 mod completions;
 mod demo;

@@ -215,3 +215,22 @@ fn clean_leaves_a_running_job_alone() {
     running.end().with_code(130);
     was_cancelled(&env, &repo);
 }
+
+#[test]
+fn the_cache_is_not_cleared_while_a_run_uses_it_also_of_another_folder() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let running = Running::start(&env, PATIENT);
+    let mirror = env.home().home().join(".cache/smelt/mirrors/some.git");
+    std::fs::create_dir_all(&mirror).unwrap();
+    std::fs::create_dir_all(env.path().join("other/.smelt")).unwrap();
+    let clean = ["clean", "--cache", "--dir", "other"];
+    let said = env.smelt(&clean).with_code(1);
+    assert!(said.stderr.contains("a run uses the mirrors"), "{}", said.stderr);
+    assert!(!said.stdout.contains("removed mirrors") && mirror.exists(), "{}", said.stdout);
+    running.signal("-TERM");
+    running.end().with_code(130);
+    let said = env.smelt(&clean).with_code(0);
+    assert!(said.stdout.contains("removed mirrors") && !mirror.exists(), "{}", said.stdout);
+    was_cancelled(&env, &repo);
+}

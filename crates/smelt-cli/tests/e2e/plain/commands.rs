@@ -93,3 +93,16 @@ fn a_run_of_another_container_is_not_stopped_from_here() {
     bystander.kill().unwrap();
     bystander.wait().unwrap();
 }
+
+#[test]
+fn what_can_not_be_removed_is_told_with_its_cause() {
+    let env = TestEnv::new();
+    env.write(".smelt/owner", "0123456789abcdef");
+    // A file where a jail should be a folder.
+    let scratch = env.home().home().join(".cache/smelt/scratch/0123456789abcdef");
+    std::fs::create_dir_all(&scratch).unwrap();
+    std::fs::write(scratch.join("20261123t141502-k3f9qz"), "").unwrap();
+    let said = env.smelt(&["clean"]).with_code(1);
+    assert!(!said.stdout.contains("removed jail"), "{}", said.stdout);
+    assert!(said.stderr.contains("Not a directory"), "{}", said.stderr);
+}
