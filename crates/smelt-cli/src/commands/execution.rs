@@ -21,9 +21,30 @@ use smelt_core::state::{
     Follower, JobLock, LockError, Recorded, Recorder, RunFolder, RunState, StateFolder, Wake,
 };
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// The file for the gates' verdicts, opened before the run: where it can't be written is told in
+/// time.
+struct Report {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Report {
+    fn open(path: PathBuf) -> Result<Self> {
+        // What an earlier run has written stays until there is something to put in its place.
+        match File::options().create(true).truncate(false).write(true).open(&path) {
+            Ok(file) => Ok(Self { path, _file: file }),
+            Err(error) => {
+                let message = format!("the report `{}` can't be written: {error}", path.display());
+                Err(CliError::told(Exit::Usage, message).hint("check the path given to --report"))
+            }
+        }
+    }
+}
 
 /// A run that has everything it needs.
 pub struct Execution {
@@ -32,7 +53,7 @@ pub struct Execution {
     folder: RunFolder,
     output: Option<OutputMode>,
     json: bool,
-    report: Option<PathBuf>,
+    report: Option<Report>,
     /// Held for as long as the run goes on.
     _held: (JobLock, CacheHold),
 }
@@ -52,6 +73,7 @@ impl Execution {
         let job = state.job(&manifest.job.name);
         let lock = job.lock(&run).await.map_err(|error| refused(&manifest, error))?;
         let cache = cache::hold(&settings.cache).await?;
+        let report = options.report.clone().map(Report::open).transpose()?;
         let folder = job.run(&run);
         let request = JobRequest {
             owner: state.owner()?,
@@ -62,7 +84,7 @@ impl Execution {
             bundle: folder.bundle(),
             run,
         };
-        let (output, json, report) = (options.output, options.json, options.report.clone());
+        let (output, json) = (options.output, options.json);
         Ok(Self { engine, request, folder, output, json, report, _held: (lock, cache) })
     }
 
@@ -99,10 +121,11 @@ impl Execution {
             tracing::debug!(%error, "the run could not be shown");
         }
         let state = self.written_down(&recorded);
-        if let (Some(path), Some(state)) = (&self.report, &state) {
-            junit::write(state, path).map_err(|error| {
-                CliError::told(Exit::Failed, format!("`{}`: {error}", path.display()))
-            })?;
+        if let (Some(Report { path, .. }), Some(state)) = (&self.report, &state)
+            && let Err(error) = junit::write(state, path)
+        {
+            let path = path.display();
+            print::note(&format!("warning: the report `{path}` could not be written: {error}"));
         }
         if let Some(state) = state.filter(|_| summarize)
             && let Err(error) = self.sum_up(&state)

@@ -103,6 +103,23 @@ fn gates_are_reported_as_junit() {
 }
 
 #[test]
+fn a_report_that_can_not_be_written_is_told_before_the_run_and_changes_no_outcome() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let before = repo.refs();
+    let manifest = env.manifest("job", "echo new > new.txt", &session("one", "true", ""));
+    let path = manifest.to_str().unwrap();
+    let said = env.smelt(&["run", path, "--report", "nowhere/junit.xml"]).with_code(64);
+    assert!(said.stderr.contains("`nowhere/junit.xml` can't be written"), "{}", said.stderr);
+    assert!(env.run_ids().is_empty());
+    assert_eq!(repo.refs(), before);
+    // Every write to it fails, and opening it does not.
+    let said = env.smelt(&["run", path, "--report", "/dev/full"]).with_code(0);
+    assert!(said.stderr.contains("warning: the report `/dev/full`"), "{}", said.stderr);
+    assert!(said.stdout.contains("complete: job"), "{}", said.stdout);
+}
+
+#[test]
 fn status_shows_the_newest_run_any_run_and_an_older_smelt_s() {
     let env = TestEnv::new();
     env.write(
