@@ -40,6 +40,24 @@ struct UserConfig {
 impl Settings {
     /// Reads the environment, the user's configuration, and an env file where one is given.
     pub fn read(env_file: Option<&Path>) -> Result<Self> {
+        let mut settings = Self::without_config()?;
+        if let Some(path) = env_file {
+            settings.secrets.env_file = read_env_file(path)?;
+        }
+        settings.secrets.configured = settings.read_config()?;
+        Ok(settings)
+    }
+
+    /// What the user's configuration says of secrets.
+    pub fn read_config(&self) -> Result<BTreeMap<SecretName, SecretSource>> {
+        match &self.config {
+            Some(path) => read_config(path, self.home.as_deref()),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// Reads the environment only, for what must work whatever the configuration says.
+    pub fn without_config() -> Result<Self> {
         let environment: Vec<_> = std::env::vars_os().collect();
         let variable = |name: &str| {
             let found = environment.iter().find(|(key, _)| key == name);
@@ -58,14 +76,8 @@ impl Settings {
             Some((name.to_str()?.to_owned(), Secret::new(value.to_str()?)))
         };
         let secrets = SecretSources {
-            env_file: match env_file {
-                Some(path) => read_env_file(path)?,
-                None => BTreeMap::new(),
-            },
-            configured: match &config {
-                Some(path) => read_config(path, home.as_deref())?,
-                None => BTreeMap::new(),
-            },
+            env_file: BTreeMap::new(),
+            configured: BTreeMap::new(),
             credentials_dir: folder("CREDENTIALS_DIRECTORY"),
             environment: environment.iter().filter_map(text).collect(),
         };

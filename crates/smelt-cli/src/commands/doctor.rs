@@ -1,7 +1,7 @@
 //! `smelt doctor`: is everything there, and how to get what is not.
 
 use crate::args::{Doctor, RuntimeName};
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::report::print::{BAD, BOLD, CAREFUL, GOOD, styled};
 use crate::report::{complaint, print};
@@ -23,7 +23,7 @@ struct Section {
 }
 
 pub async fn doctor(args: &Doctor) -> Result {
-    let settings = Settings::read(None)?;
+    let settings = Settings::without_config()?;
     let mut sections =
         vec![Section { name: "this machine".into(), checks: machine(&settings).await }];
     let runtimes = wiring::runtimes(&settings, false);
@@ -86,7 +86,7 @@ fn missing_runtime(kind: RuntimeKind, asked: bool) -> Check {
 }
 
 async fn machine(settings: &Settings) -> Vec<Check> {
-    vec![git(settings).await, cache(settings), system()]
+    vec![git(settings).await, cache(settings), user_config(settings), system()]
 }
 
 fn check(name: &str, state: CheckState, found: impl Into<String>, fix: Option<&str>) -> Check {
@@ -124,6 +124,27 @@ fn cache(settings: &Settings) -> Check {
             format!("{}: {error}", path.display()),
             Some("make it writable, or set XDG_CACHE_HOME to another folder"),
         ),
+    }
+}
+
+fn user_config(settings: &Settings) -> Check {
+    let name = "your configuration";
+    let path = settings.config.as_ref().map(|path| path.display().to_string());
+    let path = path.unwrap_or_else(|| "none".into());
+    let fix = Some("mend it: until then no job runs");
+    match settings.read_config() {
+        Ok(_) if settings.config.as_ref().is_some_and(|path| path.exists()) => {
+            check(name, CheckState::Good, path, None)
+        }
+        Ok(_) => check(name, CheckState::Good, format!("{path}: not there, and not needed"), None),
+        Err(CliError::Document(problems)) => {
+            complaint::tell_problems(&problems);
+            let found = format!("{path} can't be used; see above");
+            check(name, CheckState::Missing, found, fix)
+        }
+        Err(CliError::Other { error, .. }) => {
+            check(name, CheckState::Missing, error.to_string(), fix)
+        }
     }
 }
 

@@ -68,6 +68,25 @@ fn doctor_tells_what_is_missing_and_how_to_get_it() {
 }
 
 #[test]
+fn doctor_reports_a_broken_configuration_beside_everything_else() {
+    let env = TestEnv::new();
+    let path = env.home().home().join(".config/smelt/config.toml");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, "[secrts]\n").unwrap();
+    let said = env.smelt(&["doctor"]).with_code(69);
+    assert!(said.stderr.contains("did you mean `secrets`?"), "{}", said.stderr);
+    assert!(said.stdout.contains("✗ your configuration: "), "{}", said.stdout);
+    assert!(said.stdout.contains("fix: mend it"), "{}", said.stdout);
+    for other in ["git: ", "the local runtime", "bubblewrap"] {
+        assert!(said.stdout.contains(other), "{}", said.stdout);
+    }
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let said = env.smelt(&["doctor"]).with_code(69);
+    assert!(said.stdout.contains("can't be read: Is a directory"), "{}", said.stdout);
+}
+
+#[test]
 fn where_nothing_has_run_commands_say_so() {
     let env = TestEnv::new();
     assert!(env.smelt(&["list"]).with_code(0).stderr.contains("smelt demo"));
