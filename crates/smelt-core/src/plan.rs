@@ -2,7 +2,7 @@
 
 use crate::engine::{Engine, not_there_yet, notices, of_mirror, open};
 use crate::event::Level;
-use crate::git::{self, Base};
+use crate::git::{self, Base, RemoteBase};
 use crate::manifest::{
     Agent, AgentCommand, ForgeProvider, ForgeTarget, ImageSource, Manifest, MergeStrategy, Network,
     Orchestrator, OrchestratorKind, PullPolicy, RepoLocation, Resources, RuntimeKind,
@@ -55,10 +55,25 @@ pub struct PlannedBase {
     /// As the manifest names it.
     #[serde(rename = "ref")]
     pub reference: String,
-    /// The commit.
+    /// The commit; as the manifest names it where it was not checked.
     pub commit: String,
     /// The branch, where it is one.
     pub branch: Option<String>,
+    /// Whether it is there; not where only a fetch could tell.
+    pub checked: bool,
+}
+
+impl PlannedBase {
+    fn new(reference: &str, base: Base) -> Self {
+        let (reference, commit) = (reference.to_owned(), base.commit.to_string());
+        Self { reference, commit, branch: base.branch, checked: true }
+    }
+
+    /// Nothing is known of it but what the manifest says.
+    fn unchecked(reference: &str) -> Self {
+        let (reference, commit) = (reference.to_owned(), reference.to_owned());
+        Self { reference, commit, branch: None, checked: false }
+    }
 }
 
 /// The sandbox of a run.
@@ -152,7 +167,7 @@ impl Plan {
         secrets: &SecretSources,
         delivers: bool,
     ) -> Result<Self, Failure> {
-        let git = &engine.git;
+        let (git, base_ref) = (&engine.git, &manifest.job.base_ref);
         let mut notes = Vec::new();
         let (base, target) = match &manifest.job.repo {
             RepoLocation::Path(_) => {
@@ -161,11 +176,19 @@ impl Plan {
                     let mark = if level == Level::Warning { "warning: " } else { "" };
                     notes.push(format!("{mark}{message}"));
                 }
-                (opened.base, opened.target)
+                (PlannedBase::new(base_ref, opened.base), opened.target)
             }
             RepoLocation::Url(url) => {
-                let base = git::remote_base(git, url, &manifest.job.base_ref).await;
-                let base = base.map_err(of_mirror)?;
+                let base = match git::remote_base(git, url, base_ref).await.map_err(of_mirror)? {
+                    RemoteBase::Told(base) => PlannedBase::new(base_ref, base),
+                    RemoteBase::NotTold => {
+                        notes.push(format!(
+                            "not checked: whether there is a commit `{base_ref}`; the run fetches \
+                             the repository and looks"
+                        ));
+                        PlannedBase::unchecked(base_ref)
+                    }
+                };
                 let branch = base.branch.as_deref();
                 let target = git::choose_target(&manifest.merge.target, branch, &manifest.job.name);
                 (base, target)
@@ -203,17 +226,13 @@ impl Plan {
                 verify: manifest.merge.verify,
                 ai_resolution: manifest.merge.ai_resolution,
             },
-            forge: forge(manifest, &base, target.as_str()),
+            forge: forge(manifest, base.branch.as_deref(), target.as_str()),
             services: manifest
                 .services
                 .iter()
                 .map(|s| PlannedService { name: s.name.to_string(), image: s.image.clone() })
                 .collect(),
-            base: PlannedBase {
-                reference: manifest.job.base_ref.clone(),
-                commit: base.commit.to_string(),
-                branch: base.branch,
-            },
+            base,
             notices: notes,
         })
     }
@@ -277,11 +296,11 @@ fn stages(manifest: &Manifest) -> Vec<Vec<PlannedSession>> {
     stages
 }
 
-fn forge(manifest: &Manifest, base: &Base, target: &str) -> Option<PlannedForge> {
+fn forge(manifest: &Manifest, base: Option<&str>, target: &str) -> Option<PlannedForge> {
     let forge = manifest.forge.as_ref()?;
     // Where the target asked for is the base itself, the pull request goes there.
     let asked = manifest.merge.target.as_str();
-    let default = if target == asked { base.branch.clone() } else { Some(asked.to_owned()) };
+    let default = if target == asked { base } else { Some(asked) }.map(str::to_owned);
     Some(PlannedForge {
         provider: forge.target.provider(),
         repo: match &forge.target {

@@ -133,11 +133,24 @@ pub async fn mirror(
     Ok(repository)
 }
 
+/// Where a run of a URL would start, as far as its remote tells that without being fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RemoteBase {
+    /// At a branch or tag.
+    Told(Base),
+    /// At what looks like a commit's id, whole or short: only a fetch tells whether it is there.
+    NotTold,
+}
+
 /// Where a run of `url` would start, as the remote tells it; nothing is fetched.
 ///
 /// # Errors
 /// Where the remote can't be reached, or has no such branch or tag.
-pub async fn remote_base(git: &Git, url: &GitUrl, base_ref: &str) -> Result<Base, MirrorError> {
+pub async fn remote_base(
+    git: &Git,
+    url: &GitUrl,
+    base_ref: &str,
+) -> Result<RemoteBase, MirrorError> {
     let fetch = |source| MirrorError::Fetch { url: url.clone(), source };
     let (head, tag) = (format!("refs/heads/{base_ref}"), format!("refs/tags/{base_ref}"));
     let peeled = format!("{tag}^{{}}");
@@ -162,12 +175,12 @@ pub async fn remote_base(git: &Git, url: &GitUrl, base_ref: &str) -> Result<Base
         _ => commit(&peeled)
             .or_else(|| commit(&tag))
             .map(|commit| (commit, None))
-            .or_else(|| commit(&head).map(|commit| (commit, Some(base_ref.to_owned()))))
-            .or_else(|| base_ref.parse().ok().map(|commit| (commit, None))),
+            .or_else(|| commit(&head).map(|commit| (commit, Some(base_ref.to_owned())))),
     };
     let path = PathBuf::from(url.as_str());
     match found {
-        Some((commit, branch)) => Ok(Base { commit, branch }),
+        Some((commit, branch)) => Ok(RemoteBase::Told(Base { commit, branch })),
+        None if may_be_commit(base_ref) => Ok(RemoteBase::NotTold),
         None if base_ref == "HEAD" => Err(RepositoryError::Unborn { path }.into()),
         None => {
             let name = base_ref.to_owned();
@@ -179,6 +192,11 @@ pub async fn remote_base(git: &Git, url: &GitUrl, base_ref: &str) -> Result<Base
 /// A full id: only that can be asked of a remote by itself.
 fn is_commit(base_ref: &str) -> bool {
     base_ref.parse::<Oid>().is_ok()
+}
+
+/// An id, whole or as short as git takes it.
+fn may_be_commit(base_ref: &str) -> bool {
+    (4..=64).contains(&base_ref.len()) && base_ref.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// How the remote names its objects, by the length of the names it shows.

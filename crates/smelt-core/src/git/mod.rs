@@ -18,7 +18,7 @@ mod workspace;
 
 pub use bundle::{BundleError, BundleHeader};
 pub use command::{Git, GitError, Invocation};
-pub use mirror::{MirrorError, mirror, remote_base};
+pub use mirror::{MirrorError, RemoteBase, mirror, remote_base};
 pub use oid::{ObjectFormat, Oid};
 pub use publish::{Publication, WriteError, publish, write_branch, write_bundle};
 pub use quarantine::{Limits, Quarantine, QuarantineError, Stat};

@@ -1,7 +1,7 @@
 //! Repositories that are URLs: by `file://`, by a real `git daemon`, and by git's own HTTP server.
 
 use crate::workspace::git_of;
-use smelt_core::git::{MirrorError, mirror, remote_base};
+use smelt_core::git::{Base, MirrorError, RemoteBase, mirror, remote_base};
 use smelt_core::manifest::{GitUrl, RepoLocation};
 use smelt_testing::{Home, TestRepo};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -30,13 +30,18 @@ async fn mirrors(home: &Home, origin: &TestRepo<'_>, url: &GitUrl) {
     let git = git_of(home);
     let cache = home.path().join("cache");
     let head = origin.head();
-    let planned = remote_base(&git, url, "HEAD").await.unwrap();
-    assert_eq!(
-        (planned.commit.as_str(), planned.branch.as_deref()),
-        (head.as_str(), Some("trunk"))
-    );
-    assert_eq!(remote_base(&git, url, "v1").await.unwrap().branch, None);
-    assert!(remote_base(&git, url, "nothing").await.is_err());
+    let branch = Some("trunk".to_owned());
+    let trunk = RemoteBase::Told(Base { commit: head.parse().unwrap(), branch });
+    assert_eq!(remote_base(&git, url, "HEAD").await.unwrap(), trunk);
+    assert_eq!(remote_base(&git, url, "trunk").await.unwrap(), trunk);
+    let tag = remote_base(&git, url, "v1").await.unwrap();
+    assert!(matches!(tag, RemoteBase::Told(Base { branch: None, .. })), "{tag:?}");
+    for id in [&head, &head[..7], &head[..4]] {
+        assert_eq!(remote_base(&git, url, id).await.unwrap(), RemoteBase::NotTold);
+    }
+    for name in ["nothing", "abc", "trunk~1"] {
+        assert!(remote_base(&git, url, name).await.is_err(), "{name}");
+    }
     assert!(!cache.exists(), "a plan fetches nothing");
 
     let repository = mirror(&git, &cache, url, "HEAD").await.unwrap();

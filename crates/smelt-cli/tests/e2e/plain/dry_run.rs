@@ -48,6 +48,50 @@ fn a_url_is_asked_and_not_fetched() {
     assert!(!env.home().home().join(".cache/smelt/mirrors").exists());
 }
 
+/// A local job on a URL, from `base_ref`.
+fn of_url(env: &TestEnv, url: &str, base_ref: &str) -> String {
+    let manifest = env.manifest("plan", "echo new > new.txt", &session("a", "true", ""));
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let keys = format!("repo = \"{url}\"\nbase_ref = \"{base_ref}\"");
+    std::fs::write(&manifest, text.replace("repo = \"repo\"", &keys)).unwrap();
+    "plan.toml".into()
+}
+
+#[test]
+fn what_only_a_fetch_could_tell_is_said_to_be_unchecked() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let url = format!("file://{}", repo.path().display());
+    let head = repo.head();
+    for id in [&head, &head[..7]] {
+        let manifest = of_url(&env, &url, id);
+        let said = env.smelt(&["run", &manifest, "--dry-run"]).with_code(0);
+        assert!(said.stdout.contains("not checked: whether there is a commit"), "{}", said.stdout);
+        let said = env.smelt(&["run", &manifest, "--dry-run", "--json"]).with_code(0);
+        let plan: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!(
+            (&plan["base"]["ref"], &plan["base"]["checked"]),
+            (&(*id).into(), &false.into())
+        );
+    }
+    let manifest = of_url(&env, &url, "no-such-branch");
+    env.smelt(&["run", &manifest, "--dry-run"]).with_code(65);
+}
+
+#[test]
+fn a_url_that_can_not_be_reached_ends_a_dry_run_as_it_ends_a_run() {
+    let env = TestEnv::new();
+    let manifest = of_url(&env, "https://127.0.0.1:1/x.git", "HEAD");
+    let dry = env.smelt(&["run", &manifest, "--dry-run"]).with_code(1);
+    assert!(
+        dry.stderr.contains("can't be fetched") && dry.stderr.contains("help"),
+        "{}",
+        dry.stderr
+    );
+    let run = env.smelt(&["run", &manifest]).with_code(1);
+    assert!(run.stdout.contains("can't be fetched"), "{}", run.stdout);
+}
+
 #[test]
 fn do_makes_its_manifest_from_flags() {
     let env = TestEnv::new();
