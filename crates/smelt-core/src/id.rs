@@ -22,6 +22,11 @@ impl RunId {
     pub fn new(now: Timestamp) -> Self {
         Self(format!("{}-{}", now.strftime("%Y%m%dt%H%M%S"), random_text(6)))
     }
+
+    /// The second it was made in.
+    pub(crate) fn second(&self) -> &str {
+        self.as_str().split('-').next().unwrap_or_default()
+    }
 }
 
 impl OwnerId {

@@ -12,7 +12,6 @@ use crate::wiring;
 use jiff::Timestamp;
 use smelt_core::engine::Engine;
 use smelt_core::event::channel;
-use smelt_core::id::RunId;
 use smelt_core::manifest::Manifest;
 use smelt_core::name::SecretName;
 use smelt_core::port::{Cancellation, JobRequest, JobRunner};
@@ -69,8 +68,8 @@ impl Execution {
         let secrets = fetch_secrets(settings, &manifest, deliver).await?;
         let engine = wiring::engine(settings, options.unsandboxed);
         let state = StateFolder::find_or_create(&options.dir.dir)?;
-        let run = RunId::new(Timestamp::now());
         let job = state.job(&manifest.job.name);
+        let run = job.next_run(Timestamp::now());
         let lock = job.lock(&run).await.map_err(|error| refused(&manifest, error))?;
         let cache = cache::hold(&settings.cache).await?;
         let report = options.report.clone().map(Report::open).transpose()?;

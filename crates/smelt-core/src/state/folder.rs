@@ -6,6 +6,7 @@ use super::run::RunState;
 use crate::event::OutputSource;
 use crate::id::{OwnerId, RunId};
 use crate::name::{JobName, SessionName};
+use jiff::{SignedDuration, Timestamp};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -120,6 +121,18 @@ impl JobFolder {
     /// One of its runs.
     pub fn run(&self, id: &RunId) -> RunFolder {
         RunFolder { path: self.path.join(id.as_str()), newest: self.newest_state(), id: id.clone() }
+    }
+
+    /// An id for a run that starts at `now`. It sorts after those there are, also after that of a
+    /// run of the same second: the newest is the last one.
+    pub fn next_run(&self, now: Timestamp) -> RunId {
+        let newest = self.runs().pop();
+        let is_after = |run: &RunId| {
+            let same_second = |newest: &&RunFolder| newest.id.second() == run.second();
+            newest.as_ref().filter(same_second).is_none_or(|newest| newest.id < *run)
+        };
+        let mut tries = std::iter::repeat_with(|| RunId::new(now)).take(1000);
+        tries.find(is_after).unwrap_or_else(|| RunId::new(now + SignedDuration::from_secs(1)))
     }
 
     /// The state of its newest run.
@@ -307,6 +320,20 @@ mod tests {
         state.commits = 8;
         late.amend(&state).unwrap();
         assert_eq!(file::read(&job.newest_state()).unwrap(), state);
+    }
+
+    #[test]
+    fn a_run_of_the_same_second_is_newer_still() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = StateFolder::find_or_create(root.path()).unwrap();
+        let (run, state) = saved(&folder, "20261123t141502-yzzzzz");
+        let job = folder.job(&state.job);
+        let at = |time: &str| job.next_run(time.parse().unwrap());
+        assert!(at("2026-11-23T14:15:02Z") > *run.id());
+        saved(&folder, "20261123t141502-zzzzzz");
+        assert_eq!(at("2026-11-23T14:15:02Z").second(), "20261123t141503");
+        assert_eq!(at("2026-11-23T14:15:09Z").second(), "20261123t141509");
+        assert_eq!(at("2026-11-22T14:15:02Z").second(), "20261122t141502", "a clock that was set");
     }
 
     #[tokio::test]
