@@ -32,14 +32,19 @@ pub async fn logs(args: &Logs) -> Result {
         let message = format!("`{}` can't be read: {error}", run.events().display());
         CliError::told(Exit::Failed, message)
     })?;
+    // Of a run that was over before its events were read, they are all there.
+    let over = !job.is_running(run.id());
     let alive = || args.follow && job.is_running(run.id());
     while let Some(event) = follower.next(alive).await? {
         if session.as_ref().is_none_or(|session| is_about(&event.what, session)) {
             show(&event, args.json)?;
         }
         if event.is_last() {
-            break;
+            return Ok(Exit::Success);
         }
+    }
+    if over || args.follow {
+        print::note(&format!("run {} was interrupted: its process is gone", run.id()));
     }
     Ok(Exit::Success)
 }

@@ -168,6 +168,21 @@ fn after_kill_9_clean_leaves_no_process_and_the_repository_is_whole() {
     assert!(!env.path().join(".smelt/runs/job").exists());
 }
 
+#[test]
+fn following_ends_when_the_run_is_killed_and_says_so() {
+    let env = TestEnv::new();
+    let _repo = env.repo();
+    let running = Running::start(&env, STUBBORN);
+    let mut follow = env.command(&["logs", "job", "-f"]);
+    let follow = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    running.signal("-KILL");
+    let _ = running.end();
+    let said = Said::from(follow.wait_with_output().unwrap()).with_code(0);
+    assert!(said.stdout.contains("agent | ready"), "{}", said.stdout);
+    assert!(said.stderr.contains("was interrupted: its process is gone"), "{}", said.stderr);
+    env.smelt(&["clean"]).with_code(0);
+}
+
 /// Takes a run's outcome away, as if its process had been killed before it could write it down.
 fn lose_outcome(env: &TestEnv, run: &str) {
     use sha2::{Digest, Sha256};
