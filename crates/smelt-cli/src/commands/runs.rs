@@ -15,12 +15,12 @@ pub fn existing(dir: &Path) -> Result<StateFolder> {
     })
 }
 
-/// The job called `name`, which has run before.
+/// The job called `name`, which has run before or is starting.
 pub fn job(state: &StateFolder, name: &str) -> Result<JobFolder> {
     let known: JobName =
         name.parse().map_err(|error: String| CliError::told(Exit::Usage, error))?;
     let job = state.job(&known);
-    if !job.runs().is_empty() {
+    if !job.runs().is_empty() || job.holder().is_some() {
         return Ok(job);
     }
     let jobs: Vec<_> = state.jobs().iter().map(|job| format!("`{}`", job.name())).collect();
@@ -35,7 +35,10 @@ pub fn job(state: &StateFolder, name: &str) -> Result<JobFolder> {
 pub fn run(job: &JobFolder, id: Option<&str>) -> Result<RunFolder> {
     let mut runs = job.runs();
     let none = || CliError::told(Exit::Failed, format!("`{}` has no such run", job.name()));
-    let Some(id) = id else { return runs.pop().ok_or_else(none) };
+    let Some(id) = id else {
+        let starting = || CliError::told(Exit::Failed, format!("`{}` is starting", job.name()));
+        return runs.pop().ok_or_else(|| starting().hint("try again in a moment"));
+    };
     runs.retain(|run| run.id().as_str().starts_with(id) || run.id().as_str().ends_with(id));
     match runs.len() {
         1 => runs.pop().ok_or_else(none),

@@ -109,6 +109,14 @@ fn a_run_of_another_container_is_not_stopped_from_here() {
     let said = env.smelt(&["stop", "job"]).with_code(1);
     assert!(said.stderr.contains("of another container or machine"), "{}", said.stderr);
     assert!(bystander.try_wait().unwrap().is_none(), "it was signalled");
+    // Also before the run has written anything down.
+    std::fs::remove_dir_all(env.path().join(format!(".smelt/runs/job/{run}"))).unwrap();
+    let said = env.smelt(&["stop", "job"]).with_code(1);
+    assert!(said.stderr.contains("of another container or machine"), "{}", said.stderr);
+    for command in ["status", "logs"] {
+        let said = env.smelt(&[command, "job"]).with_code(1);
+        assert!(said.stderr.contains("`job` is starting"), "{}", said.stderr);
+    }
     bystander.kill().unwrap();
     bystander.wait().unwrap();
 }
