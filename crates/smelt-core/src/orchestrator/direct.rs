@@ -68,6 +68,11 @@ impl Direct {
         let agent = agent?;
         let mut end = match agent_state(&agent) {
             Some((state, reason)) => SessionEnd::new(state, reason),
+            None if committed.unadded.is_some() => {
+                let why = committed.unadded.as_deref().unwrap_or_default();
+                let reason = format!("its work could not be committed: {why}");
+                SessionEnd::new(SessionState::AgentFailed, Some(reason))
+            }
             None => {
                 let stage = GateStage::Session;
                 let state = gate::check(floor, session, &worktree.folder, stage, deadline).await?;
@@ -147,11 +152,11 @@ impl Orchestrator for Direct {
         folder: &Path,
         files: &[String],
         deadline: Instant,
-    ) -> Result<(), SandboxError> {
+    ) -> Result<bool, SandboxError> {
         let task = format!(
             "A merge in this worktree has stopped at conflicts. Resolve them so that the intent of \
-             both sides is kept: edit the files, take out every conflict marker, and do not abort \
-             the merge. The files:\n\n{}\n\nThe task of the side that is merged in was:\n\n{}\n",
+             both sides is kept: edit the files, take out every conflict marker, `git add` or \
+             `git rm` each of them, and do not abort the merge. The files:\n\n{}\n\nThe task of the side that is merged in was:\n\n{}\n",
             files.iter().map(|file| format!("- {file}")).collect::<Vec<_>>().join("\n"),
             session.spec
         );
@@ -160,7 +165,8 @@ impl Orchestrator for Direct {
         write.input = Input::Bytes(task.clone().into());
         floor.sandbox.exec(write, &mut Discard).await?;
         let run = AgentRun { agent: &self.agent, session, task: &task, task_file: Some(file) };
-        run.run(floor, folder, deadline).await.map(drop)
+        let end = run.run(floor, folder, deadline).await?;
+        Ok(agent_state(&end).is_none())
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) trait Orchestrator: Send + Sync {
     ) -> SessionEnd;
 
     /// Lets the session's agent resolve the conflicts that a merge has left in `files` of `folder`.
-    /// Whether it did is looked at afterwards.
+    /// Returns whether it ended well; whether it did resolve them is looked at afterwards.
     async fn resolve_conflict(
         &self,
         floor: &Floor<'_>,
@@ -41,5 +41,5 @@ pub(crate) trait Orchestrator: Send + Sync {
         folder: &Path,
         files: &[String],
         deadline: Instant,
-    ) -> Result<(), SandboxError>;
+    ) -> Result<bool, SandboxError>;
 }

@@ -21,8 +21,9 @@ const CHECKOUT: &str = include_str!("scripts/checkout.sh");
 const SET_APART: &str = include_str!("scripts/set_apart.sh");
 const ADD_WORKTREE: &str = include_str!("scripts/add_worktree.sh");
 const COMMIT: &str = include_str!("scripts/commit.sh");
-const MERGE: &str = include_str!("scripts/merge.sh");
-const CONCLUDE_MERGE: &str = include_str!("scripts/conclude_merge.sh");
+const MERGE: &str = concat!(include_str!("scripts/conflicts.sh"), include_str!("scripts/merge.sh"));
+const CONCLUDE_MERGE: &str =
+    concat!(include_str!("scripts/conflicts.sh"), include_str!("scripts/conclude_merge.sh"));
 const BUNDLE: &str = include_str!("scripts/bundle.sh");
 
 /// Before every script: whatever the clone's settings say by now, the work is in this folder.

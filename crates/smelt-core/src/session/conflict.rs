@@ -45,7 +45,10 @@ impl Next<'_> {
             return Ok(None);
         }
         let deadline = Instant::now() + helper.timeout;
-        orchestrator.resolve_conflict(floor, helper, self.folder, &files, deadline).await?;
+        if !orchestrator.resolve_conflict(floor, helper, self.folder, &files, deadline).await? {
+            tell(floor, sessions, files, false);
+            return Ok(None);
+        }
         match floor.git().conclude_merge(self.folder, self.onto, &[self.commit]).await? {
             MergeEnd::Merged(commit) => Ok(Some(commit)),
             MergeEnd::Conflict(left) => {

@@ -235,7 +235,8 @@ impl<'a> Floor<'a> {
         }
         if let Some(strayed) = &committed.strayed {
             warn(format!(
-                "the agent went to {}, which is not built on where it started; that is not kept",
+                "the agent's last commit {} is not built on where it started: its files are kept as \
+                 a commit that is",
                 strayed.short()
             ));
         }

@@ -244,9 +244,12 @@ fn a_conflict_is_given_back_to_the_agent_once() {
     assert_eq!(repo.git(&["show", "smelt/job:README.md"]), "both");
     assert_eq!(repo.git(&["rev-list", "--parents", "-1", "smelt/job"]).split(' ').count(), 3);
     // An agent that leaves the markers, or gives the merge up, has not resolved it.
-    for unhelpful in
-        ["*conflicts*) true ;;", "*conflicts*) git merge --abort ;;", "*conflicts*) exit 1 ;;"]
-    {
+    for unhelpful in [
+        "*conflicts*) true ;;",
+        "*conflicts*) git merge --abort ;;",
+        "*conflicts*) exit 1 ;;",
+        "*conflicts*) git add --all; git commit -qm Resolved ;;",
+    ] {
         let agent = agent.replace("*conflicts*) echo \"both\" > README.md ;;", unhelpful);
         let manifest = env.manifest("torn", &agent, &format!("{merge}{sessions}"));
         env.run(&manifest).with_code(4);
@@ -417,5 +420,49 @@ fn a_session_whose_work_is_refused_costs_no_other_its_own() {
         assert_eq!(repo.git(&["show", &file]), name);
     }
     assert!(!repo.refs().contains("refs/heads/smelt"), "{}", repo.refs());
+    env.nothing_is_left(&repo);
+}
+
+#[test]
+fn an_agent_that_rewrites_history_loses_nothing() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let start = repo.git(&["rev-parse", "main"]);
+    for (job, way) in [
+        ("amended", "git commit -q --amend -m Amended"),
+        (
+            "squashed",
+            "git reset -q --soft $(git commit-tree HEAD^{tree} -m New); git commit -qm Squashed",
+        ),
+    ] {
+        let agent = format!("echo fix > fix.txt; git add fix.txt; {way}");
+        let manifest = env.manifest(job, &agent, &session("one", "test -f fix.txt", ""));
+        let said = env.run(&manifest).with_code(0);
+        assert!(said.stdout.contains("is not built on where it started"), "{}", said.stdout);
+        assert_eq!(repo.git(&["show", &format!("smelt/{job}:fix.txt")]), "fix");
+        assert_eq!(repo.git(&["rev-parse", &format!("smelt/{job}^")]), start);
+    }
+    env.nothing_is_left(&repo);
+}
+
+/// A conflict without marks in a file: one side changes it, the other removes it.
+#[test]
+fn a_conflict_that_nobody_has_decided_is_not_resolved() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let agent = "case $(cat) in
+        *conflicts*) DECIDE ;;
+        *) case $SMELT_SESSION in a) echo more >> README.md ;; b) git rm -q README.md; echo b > b.txt ;; esac ;;
+        esac";
+    let sessions = session("a", "true", "") + &session("b", "true", "");
+    let rest = format!("[merge]\nai_resolution = true\n{sessions}");
+    for (job, decide, code) in [
+        ("undecided", "true", 4),
+        ("kept", "git add README.md", 0),
+        ("gone", "git rm -q README.md", 0),
+    ] {
+        let manifest = env.manifest(job, &agent.replace("DECIDE", decide), &rest);
+        env.run(&manifest).with_code(code);
+    }
     env.nothing_is_left(&repo);
 }

@@ -33,10 +33,16 @@ head=$(git rev-parse --verify HEAD)
 # How many commits only the start has, and how many only the work.
 counts=$(git rev-list --count --left-right "$2...$head" 2>/dev/null || echo "1 0")
 if [ "${counts%%[!0-9]*}" != 0 ]; then
-    # The agent went somewhere else; the branch may still hold what it did before.
+    # The agent went somewhere else, or rewrote what it had started from. Its files are kept, on top
+    # of the last commit that is built on the start: they are what the gate will look at.
     echo "strayed $head"
-    head=$(git rev-parse --verify --quiet "refs/heads/$3" || echo "$2")
-    git merge-base --is-ancestor "$2" "$head" || head=$2
+    onto=$(git rev-parse --verify --quiet "refs/heads/$3" || echo "$2")
+    git merge-base --is-ancestor "$2" "$onto" || onto=$2
+    if [ "$(git rev-parse "$head^{tree}")" = "$(git rev-parse "$onto^{tree}")" ]; then
+        head=$onto
+    else
+        head=$(git log -1 --format=%B "$head" | git commit-tree "$head^{tree}" -p "$onto")
+    fi
     counts="0 $(git rev-list --count "$2..$head")"
 fi
 # Branches that this worktree has been on, with work that is not in its last commit.

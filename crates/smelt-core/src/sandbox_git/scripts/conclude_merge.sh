@@ -4,15 +4,22 @@ set -eu
 before=$1
 shift
 rm -f "$GIT_DIR/index.lock"
-files=$(mktemp)
-trap 'rm -f "$files"' EXIT
-git ls-files --unmerged -z | tr '\n\000' ' \n' | cut -f 2 | sort -u > "$files"
-git add --all
-left=$(tr '\n' '\000' < "$files" | xargs -0 -r grep -lE '^(<<<<<<<|>>>>>>>)( |$)' -- 2>/dev/null || true)
+[ -f "$conflicts" ] || : > "$conflicts"
+left=$(
+    # Nobody has decided about a file that is still unmerged and as the merge has left it,
+    unmerged | stand | comm -12 - "$conflicts" | cut -d ' ' -f 2-
+    # nor about one with the marks of a conflict in it, be it committed.
+    cut -d ' ' -f 2- "$conflicts" | while IFS= read -r path; do
+        if [ -f "$path" ] && [ ! -L "$path" ] && grep -qE '^(<<<<<<<|>>>>>>>)( |$)' -- "$path"; then
+            printf '%s\n' "$path"
+        fi
+    done
+)
 if [ -n "$left" ]; then
-    printf '%s\n' "$left" | sed 's/^/conflict /'
+    printf '%s\n' "$left" | sort -u | sed 's/^/conflict /'
     exit 9
 fi
+git add --all
 if [ -f "$GIT_DIR/MERGE_HEAD" ]; then
     git commit --quiet --no-verify --no-edit
 elif ! git diff --cached --quiet --no-ext-diff; then

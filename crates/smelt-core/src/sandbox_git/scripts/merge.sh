@@ -7,9 +7,10 @@ if git merge --quiet --no-edit --no-verify -m "$message" "$@" >&2; then
     echo "merged $(git rev-parse --verify HEAD)"
     exit 0
 fi
-git diff --name-only --diff-filter=U -z --no-ext-diff | tr '\n\000' ' \n' | sed 's/^/conflict /'
+unmerged | stand > "$conflicts"
+sed 's/^[^ ]*/conflict/' "$conflicts"
 # An octopus gives up without a trace: the first two that do not fit are looked for.
-if [ $# -gt 1 ] && ! git ls-files --unmerged | grep -q .; then
+if [ $# -gt 1 ] && ! [ -s "$conflicts" ]; then
     git reset --quiet --hard
     for a in HEAD "$@"; do
         for b in "$@"; do
