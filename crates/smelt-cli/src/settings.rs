@@ -4,7 +4,7 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use smelt_core::document::{Located, Problems, load};
+use smelt_core::document::{Located, Problems, SecretSections, load};
 use smelt_core::name::SecretName;
 use smelt_core::secret::{Secret, SecretSource, SecretSources, parse_env_file};
 use std::collections::BTreeMap;
@@ -106,7 +106,7 @@ fn read_config(path: &Path, home: Option<&Path>) -> Result<BTreeMap<SecretName, 
             return Err(CliError::told(Exit::Invalid, message));
         }
     };
-    let loaded = load::<UserConfig>(&text);
+    let loaded = load::<UserConfig>(&text, SecretSections(&["secrets"]));
     let problems: Vec<_> =
         loaded.problems.into_iter().map(smelt_core::document::Problem::confidential).collect();
     let problems = Problems::new(path.display().to_string(), text, problems);

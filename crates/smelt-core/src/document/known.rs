@@ -1,6 +1,6 @@
 //! Unknown keys, unknown words and missing keys, found by walking a document along its schema.
 
-use super::Problem;
+use super::{Problem, SecretSections};
 use serde_json::Value as Schema;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -27,7 +27,7 @@ pub(super) fn retain_known(
         let part = known.and_then(|known| known.get(name)).or(others.filter(|o| o.is_object()));
         match part {
             Some(part) => {
-                let below = Place { above: Some(at), key: name, span: value.span() };
+                let below = at.below(name, value.span());
                 if !retain_known_in(value, part, &below, problems, left_out) {
                     unknown.push(key.clone());
                 }
@@ -74,7 +74,7 @@ fn retain_known_in(
         DeValue::Array(array) => {
             if let Some(items) = option_of(schema, "array").and_then(|s| s.get("items")) {
                 for item in array.iter_mut() {
-                    let below = Place { above: at.above, key: at.key, span: item.span() };
+                    let below = Place { span: item.span(), ..*at };
                     retain_known_in(item, items, &below, problems, left_out);
                 }
             }
@@ -126,11 +126,16 @@ pub(super) struct Place<'a> {
     above: Option<&'a Place<'a>>,
     key: &'a str,
     span: Range<usize>,
+    secret: SecretSections<'a>,
 }
 
-impl Place<'_> {
-    pub(super) fn root(span: Range<usize>) -> Self {
-        Self { above: None, key: "", span }
+impl<'a> Place<'a> {
+    pub(super) fn root(span: Range<usize>, secret: SecretSections<'a>) -> Self {
+        Self { above: None, key: "", span, secret }
+    }
+
+    fn below(&'a self, key: &'a str, span: Range<usize>) -> Self {
+        Self { above: Some(self), key, span, secret: self.secret }
     }
 
     fn path(&self) -> String {
@@ -148,22 +153,35 @@ impl Place<'_> {
         }
     }
 
+    /// The path as it may be shown.
+    fn shown(&self) -> String {
+        self.secret.shown_path(&self.path()).into_owned()
+    }
+
+    /// The key below it, and where that is, as it may be shown.
     fn of_key(&self, key: &str) -> String {
-        match self.path() {
-            path if path.is_empty() => format!("`{key}`"),
-            path => format!("`{key}` in `[{path}]`"),
+        let path = self.path_of(key);
+        let shown = self.secret.shown_path(&path);
+        match self.shown() {
+            above if above.is_empty() => format!("`{shown}`"),
+            above => {
+                let key = shown.strip_prefix(&format!("{above}.")).unwrap_or("…");
+                format!("`{key}` in `[{above}]`")
+            }
         }
     }
 }
 
 fn unknown_key(key: &str, span: Range<usize>, at: &Place<'_>, known: &[&str]) -> Problem {
-    let shown = crate::text::clean_line(key);
-    Problem::error(span, format!("unknown key {}", at.of_key(&shown))).help(suggest(key, known))
+    Problem::error(span, format!("unknown key {}", at.of_key(key))).help(suggest(key, known))
 }
 
 fn unknown_word(word: &str, known: &[&str], span: Range<usize>, at: &Place<'_>) -> Problem {
-    let shown = crate::text::clean_line(word);
-    Problem::error(span, format!("unknown value `{shown}` for `{}`", at.path()))
+    let shown = match nearest(word, known) {
+        None if at.secret.hold(&at.path()) => "…".into(),
+        _ => crate::text::clean_line(word),
+    };
+    Problem::error(span, format!("unknown value `{shown}` for `{}`", at.shown()))
         .help(suggest(word, known))
 }
 

@@ -1,5 +1,5 @@
 use super::known::{Place, retain_known};
-use super::{Problem, schema_of};
+use super::{Problem, SecretSections, schema_of};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Schema;
@@ -20,20 +20,32 @@ pub struct Loaded<T> {
     pub problems: Vec<Problem>,
     /// Keys whose values could not be read and were left out, as `section.key`.
     pub left_out: BTreeSet<String>,
+    /// Lines of the text that must not be quoted, as ranges of bytes; for
+    /// [`Problems::without_quoting`](super::Problems::without_quoting).
+    pub secret_lines: Vec<Range<usize>>,
 }
 
 /// Reads a TOML document whose keys are all optional to serde and marked `required` for the schema.
-pub fn load<T: DeserializeOwned + JsonSchema>(text: &str) -> Loaded<T> {
+///
+/// No problem repeats a value that stands in one of the `secret` sections.
+pub fn load<T: DeserializeOwned + JsonSchema>(text: &str, secret: SecretSections<'_>) -> Loaded<T> {
     let (root, syntax) = DeTable::parse_recoverable(text);
-    let mut loaded = Loaded { document: None, problems: Vec::new(), left_out: BTreeSet::new() };
+    let schema = schema_of::<T>();
+    let sections = schema.get("properties").and_then(Schema::as_object).into_iter().flatten();
+    let sections: Vec<_> = sections.map(|(section, _)| section.as_str()).collect();
+    let mut loaded = Loaded {
+        document: None,
+        problems: Vec::new(),
+        left_out: BTreeSet::new(),
+        secret_lines: secret.lines(text, &sections),
+    };
     if !syntax.is_empty() {
         loaded.problems =
             syntax.iter().take(MOST_PROBLEMS).map(|e| syntax_problem(e, text)).collect();
         return loaded;
     }
-    let schema = schema_of::<T>();
     let mut table = root.into_inner();
-    let place = Place::root(0..text.len().min(1));
+    let place = Place::root(0..text.len().min(1), secret);
     retain_known(&mut table, schema.as_value(), &place, &mut loaded.problems, &mut loaded.left_out);
     while loaded.problems.len() < MOST_PROBLEMS {
         let whole = Spanned::new(0..text.len(), table.clone());
@@ -47,7 +59,8 @@ pub fn load<T: DeserializeOwned + JsonSchema>(text: &str) -> Loaded<T> {
         let key = error.span().and_then(|span| take_out(&mut table, &span));
         // Missing keys were found along the schema, all of them at once.
         if !error.message().starts_with("missing field") {
-            loaded.problems.push(value_problem(&error, key.as_deref(), schema.as_value()));
+            let problem = value_problem(&error, key.as_deref(), schema.as_value(), secret);
+            loaded.problems.push(problem);
         }
         let Some(key) = key else { break };
         loaded.left_out.insert(key);
@@ -60,11 +73,17 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
     Problem::error(span, format!("this is not valid TOML: {}", error.message()))
 }
 
-fn value_problem(error: &toml::de::Error, key: Option<&str>, schema: &Schema) -> Problem {
+fn value_problem(
+    error: &toml::de::Error,
+    key: Option<&str>,
+    schema: &Schema,
+    secret: SecretSections<'_>,
+) -> Problem {
     let said = in_plain_words(error.message());
+    let said = secret.shown_complaint(key, &said);
     let message = match key {
-        Some(key) => format!("`{key}`: {said}"),
-        None => said,
+        Some(key) => format!("`{}`: {said}", secret.shown_path(key)),
+        None => said.to_owned(),
     };
     let problem = match error.span() {
         Some(span) => Problem::error(span, message),
@@ -72,6 +91,7 @@ fn value_problem(error: &toml::de::Error, key: Option<&str>, schema: &Schema) ->
     };
     match key {
         Some(key) if said_of_list(error) => {
+            let key = secret.shown_path(key);
             problem.help(format!("write `[[{key}]]`, with two brackets, for each"))
         }
         Some(key) => match description(schema, key) {

@@ -9,8 +9,10 @@ mod load;
 mod located;
 mod problem;
 mod schema;
+mod secrecy;
 
 pub use load::{Loaded, load};
 pub use located::Located;
 pub use problem::{Position, Problem, Problems, Severity};
 pub use schema::schema_of;
+pub use secrecy::SecretSections;

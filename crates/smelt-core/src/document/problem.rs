@@ -101,6 +101,21 @@ impl Problems {
         Self::new(origin, "", vec![problem])
     }
 
+    /// The same problems, none of which quotes any of `lines`: ranges of the source's bytes.
+    #[must_use]
+    pub fn without_quoting(mut self, lines: &[Range<usize>]) -> Self {
+        for problem in &mut self.list {
+            // An empty span is shown on the line it stands in.
+            let touches = |span: &Range<usize>, line: &Range<usize>| {
+                span.start < line.end && line.start <= span.end
+            };
+            let span = problem.span.as_ref();
+            problem.confidential |=
+                span.is_some_and(|span| lines.iter().any(|line| touches(span, line)));
+        }
+        self
+    }
+
     /// Whether any of them keeps the document from being used.
     pub fn has_errors(&self) -> bool {
         self.count(Severity::Error) > 0

@@ -3,11 +3,15 @@
 use super::document::Document;
 use super::model::Manifest;
 use super::resolve::{Surroundings, resolve};
-use crate::document::{Problem, Problems, load, schema_of};
+use crate::document::{Problem, Problems, SecretSections, load, schema_of};
 use std::path::Path;
 
 /// Largest manifest that is read, in bytes. Tasks that are longer belong into a `spec_file`.
 pub const MANIFEST_MAX_BYTES: u64 = 1 << 20;
+
+/// Where a manifest names secrets, or hands on what may hold one.
+const SECRET_SECTIONS: SecretSections<'_> =
+    SecretSections(&["credentials", "forge", "kubernetes", "state_backend"]);
 
 /// The JSON Schema of a manifest (draft 2020-12).
 pub fn schema() -> serde_json::Value {
@@ -46,26 +50,17 @@ impl Manifest {
             let help = "`smelt init` writes one to start from";
             return Err(Problems::new(origin, text, vec![problem.help(help)]));
         }
-        let loaded = load::<Document>(text);
+        let loaded = load::<Document>(text, SECRET_SECTIONS);
         let explained = loaded.problems.into_iter().map(super::services::explain_refused);
-        let mut problems: Vec<_> = explained.map(keep_confidential).collect();
+        let mut problems: Vec<_> = explained.collect();
         let around = Surroundings { folder, home, left_out: &loaded.left_out };
         let manifest =
             loaded.document.and_then(|document| resolve(document, text, &around, &mut problems));
-        let problems = Problems::new(origin, text, problems);
+        let problems = Problems::new(origin, text, problems).without_quoting(&loaded.secret_lines);
         match manifest {
             Some(manifest) if !problems.has_errors() => Ok((manifest, problems)),
             _ => Err(problems),
         }
-    }
-}
-
-/// Whoever writes a secret where its name belongs must not find it in a log.
-fn keep_confidential(problem: Problem) -> Problem {
-    let holds_secret = ["`credentials.", "`forge.token_env`", "`kubernetes.ssh_key_env`"];
-    match holds_secret.iter().any(|key| problem.message.starts_with(key)) {
-        true => problem.confidential(),
-        false => problem,
     }
 }
 

@@ -8,8 +8,12 @@ pub use document::TrackerProvider;
 pub use model::*;
 
 use document::Document;
-use smelt_core::document::{Problem, Problems, load, schema_of};
+use smelt_core::document::{Problem, Problems, SecretSections, load, schema_of};
 use std::path::Path;
+
+/// Where a configuration names secrets, or says where they are.
+const SECRET_SECTIONS: SecretSections<'_> =
+    SecretSections(&["secrets", "auth", "policy", "workers", "tracker"]);
 
 /// The JSON Schema of a server's configuration (draft 2020-12).
 pub fn schema() -> serde_json::Value {
@@ -36,23 +40,14 @@ impl ServerConfig {
     /// # Errors
     /// Everything that is wrong with it, at once.
     pub fn parse(text: &str, origin: &str, folder: &Path) -> Result<(Self, Problems), Problems> {
-        let loaded = load::<Document>(text);
-        let mut problems: Vec<_> = loaded.problems.into_iter().map(keep_confidential).collect();
+        let loaded = load::<Document>(text, SECRET_SECTIONS);
+        let mut problems = loaded.problems;
         let config =
             loaded.document.and_then(|document| resolve::resolve(document, folder, &mut problems));
-        let problems = Problems::new(origin, text, problems);
+        let problems = Problems::new(origin, text, problems).without_quoting(&loaded.secret_lines);
         match config {
             Some(config) if !problems.has_errors() => Ok((config, problems)),
             _ => Err(problems),
         }
-    }
-}
-
-/// Whoever writes a token where its name or place belongs must not find it in a log.
-fn keep_confidential(problem: Problem) -> Problem {
-    let holds_secret = ["`secrets", "`auth.", "`tracker.", "`workers.key_env`"];
-    match holds_secret.iter().any(|key| problem.message.starts_with(key)) {
-        true => problem.confidential(),
-        false => problem,
     }
 }

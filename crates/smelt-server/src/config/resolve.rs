@@ -261,4 +261,25 @@ min_permission = "root"
         assert!(parse(&format!("{open}allow_unauthenticated = true")).is_ok());
         assert!(parse(&format!("{open}[auth]\nwrite_token_env = \"T\"")).is_ok());
     }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_repeated() {
+        for section in [
+            "secrets = { TOKEN = \"hunter2\" }",
+            "[auth]\nwrite_token = \"hunter2\"",
+            "[auth]\nwrite_token_env = hunter2",
+            "[[workers]]\nkey_env = \"BEGIN hunter2\"",
+            "[policy]\nallowed_credential_env = [\"sk-hunter2\"]",
+        ] {
+            let text = format!("queue_dir = \"q\"\n{section}\n");
+            let problems =
+                ServerConfig::parse(&text, "server.toml", Path::new("/etc/smelt")).unwrap_err();
+            assert!(!problems.to_string().contains("hunter2"), "{problems}");
+            for problem in problems.iter() {
+                let shown = problem.span.clone().filter(|_| !problem.confidential);
+                let shown = shown.map(|span| &text[span]).unwrap_or_default();
+                assert!(!shown.contains("hunter2"), "{problem:?}");
+            }
+        }
+    }
 }

@@ -120,6 +120,41 @@ fn twenty_broken_manifests() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    for (n, section) in [
+        "[credentials]\nANTHROPIC_API_KEY = \"sk-hunter2\"",
+        "[credentials]\nenv = \"sk-hunter2\"",
+        "[credentials]\nenv = { K = sk-hunter2 }",
+        "[credentials]\nenv = { \"sk-hunter2\" = \"KEY\" }",
+        "[credentials]\nenv = { K = [\"sk-hunter2\"], SMELT_X = \"Y\" }",
+        "[credentials.env]\nK = \"sk-hunter2",
+        "[credentials] # keys\nK = sk-hunter2",
+        "[ credentials . env ]\nK = sk-hunter2",
+        "[credential]\nK = sk-hunter2",
+        "[forge]\ntoken = \"ghp_hunter2\"",
+        "[forge]\nprovider = \"ghp_hunter2\"",
+        "[forge]\nprovider = \"github\"\nrepo = 1 # ghp_hunter2",
+        "forge = { token = \"ghp_hunter2\" }",
+        "[kubernetes]\nnamespace = \"x\"\nssh_key_env = \"-----BEGIN hunter2\"",
+        "[kubernetes]\nssh_key = \"-----BEGIN hunter2\"",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Top-level keys stand before the first section.
+        let text = match section.starts_with('[') {
+            true => format!("{GOOD}\n{section}\n"),
+            false => format!("{section}\n{GOOD}"),
+        };
+        let env = TestEnv::new();
+        env.write("job.toml", text);
+        let said = env.smelt(&["run", "job.toml", "--dry-run"]).with_code(65);
+        assert!(said.stderr.contains("job.toml:"), "{n}: {}", said.stderr);
+        assert!(!said.stderr.contains("hunter2"), "{n}: {}", said.stderr);
+    }
+}
+
+#[test]
 fn warnings_do_not_keep_a_job_from_running() {
     let env = TestEnv::new();
     let repo = env.repo();
