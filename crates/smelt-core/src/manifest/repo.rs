@@ -18,7 +18,7 @@ impl RepoLocation {
     /// Reads `text` as a URL, or as a path relative to `folder`.
     ///
     /// # Errors
-    /// Says what is wrong with it; never repeats a password.
+    /// Says what is wrong with it; never repeats what may be a password.
     pub fn parse(text: &str, folder: &Path, home: Option<&Path>) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Err("expected a path or URL of a git repository".into());
@@ -62,7 +62,7 @@ pub(super) fn host_path(text: &str, folder: &Path, home: Option<&Path>) -> PathB
     }
 }
 
-/// A URL that git can fetch from, without a password in it.
+/// A URL that git can fetch from, without anything secret in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GitUrl(String);
 
@@ -96,9 +96,12 @@ impl GitUrl {
                     .into());
             }
         }
-        if user.is_some_and(|user| user.contains(':')) {
-            return Err("a URL must not hold a password: leave it out and let git's credential \
-                        helper or ssh give it"
+        // Over HTTP a user's name can be a token by itself, and a URL is seen by many: in arguments,
+        // in messages, in the run's state.
+        let user_is_secret = |user: &str| scheme != "ssh" || user.contains(':');
+        if user.is_some_and(user_is_secret) {
+            return Err("a URL must not hold a password, a token or a user to log in with: leave \
+                        it out, git's credential helper or ssh gives it"
                 .into());
         }
         let named = scheme == "file" || (is_host(host) && user.is_none_or(is_user));
@@ -198,6 +201,10 @@ mod tests {
             "http://example.com/x",
             "http://127.0.0.1.example.com/x",
             "https://user:hunter2@example.com/x",
+            "https://hunter2@example.com/x",
+            "https://@example.com/x",
+            "http://hunter2@127.0.0.1/x",
+            "ssh://git:hunter2@example.com/x",
             "https://example.com/",
             "ext::sh -c id",
             "ftp://example.com/x",
