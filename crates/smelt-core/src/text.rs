@@ -34,6 +34,16 @@ pub fn clean_text(text: &str) -> String {
     text.lines().map(clean_line).collect::<Vec<_>>().join("\n")
 }
 
+/// All of `text` as one line, every line of it cleaned by [`clean_line`].
+pub fn clean_inline(text: &str) -> Cow<'_, str> {
+    let breaks = ['\r', '\n'];
+    let text = text.trim_end_matches(breaks);
+    match text.contains(breaks) {
+        false => clean_line(text),
+        true => Cow::Owned(text.split(breaks).map(clean_line).collect::<Vec<_>>().join(" ")),
+    }
+}
+
 /// At most `max` characters of `line`, the cut marked by `…`.
 pub fn shorten(line: &str, max: usize) -> Cow<'_, str> {
     match line.char_indices().nth(max) {
@@ -50,7 +60,8 @@ pub fn count(n: u64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
-fn is_printable(c: char) -> bool {
+/// Whether `c` neither steers a terminal nor reorders or hides text beside it.
+pub fn is_printable(c: char) -> bool {
     let bidi = matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let separator = matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
     let tag = matches!(c, '\u{e0000}'..='\u{e007f}');
@@ -120,6 +131,12 @@ mod tests {
         ] {
             assert_eq!(clean_line(raw), clean, "{raw:?}");
         }
+    }
+
+    #[test]
+    fn one_line_hides_nothing_of_the_others() {
+        assert_eq!(clean_inline("a\r\nb\u{1b}]\rc\u{1b}[2K\u{202e}\n"), "a  b c");
+        assert!(matches!(clean_inline("plain"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -50,12 +50,9 @@ pub async fn logs(args: &Logs) -> Result {
 }
 
 fn show(event: &Event, json: bool) -> Result<()> {
-    if json {
-        let mut line = serde_json::to_vec(event).map_err(std::io::Error::other)?;
-        line.push(b'\n');
-        print::raw(&line)?;
-    } else if let Some(line) = of_event(&event.what) {
-        print::result(&line)?;
+    match json {
+        true => print::json_line(event)?,
+        false => print::result(&of_event(&event.what))?,
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::error::CliError;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use smelt_core::document::{Problem, Problems, Severity};
-use smelt_core::text::{clean_line, clean_text, count};
+use smelt_core::text::{clean_inline, clean_text, count, is_printable};
 
 /// Tells `error` on standard error.
 pub fn tell(error: &CliError) {
@@ -33,7 +33,7 @@ pub fn tell_problems(problems: &Problems) {
 
 fn summary(problems: &Problems) -> String {
     let errors = count(problems.count(Severity::Error) as u64, "error");
-    format!("{}: {errors} in {}", styled(BAD, "error"), clean_line(&problems.origin))
+    format!("{}: {errors} in {}", styled(BAD, "error"), clean_inline(&problems.origin))
 }
 
 /// The problem with an excerpt of the source, a caret under what it is about.
@@ -45,15 +45,16 @@ fn render(problems: &Problems, problem: &Problem) -> String {
     let message = clean_text(&problem.message);
     let title = level.primary_title(message.as_str());
     let position = problems.position(problem);
+    let origin = clean_inline(&problems.origin);
     let mut group = match (&problem.span, position) {
         (Some(span), Some(_)) if !problem.confidential && !problems.source.is_empty() => {
             let end = span.end.clamp(span.start, problems.source.len());
             let annotation = AnnotationKind::Primary.span(span.start.min(end)..end);
-            let snippet = Snippet::source(visible(&problems.source)).path(&problems.origin);
+            let snippet = Snippet::source(visible(&problems.source)).path(origin.as_ref());
             title.element(snippet.annotation(annotation))
         }
         (_, position) => {
-            let origin = annotate_snippets::Origin::path(&problems.origin);
+            let origin = annotate_snippets::Origin::path(origin.as_ref());
             let origin = match position {
                 Some(position) => origin.line(position.line).char_column(position.column),
                 None => origin,
@@ -67,12 +68,29 @@ fn render(problems: &Problems, problem: &Problem) -> String {
     Renderer::styled().decor_style(DecorStyle::Ascii).render(&[group])
 }
 
-/// The source with control characters made harmless; every byte keeps its place.
+/// The source without anything that a terminal would obey; every byte keeps its place.
 fn visible(source: &str) -> String {
-    let harmless = |c: char| match c {
-        '\n' | '\t' => c,
-        c if c.is_control() && c.len_utf8() == 1 => '?',
-        c => c,
-    };
-    source.chars().map(harmless).collect()
+    let mut visible = String::with_capacity(source.len());
+    for c in source.chars() {
+        match c {
+            '\n' | '\t' => visible.push(c),
+            '\r' => visible.push(' '),
+            c if is_printable(c) => visible.push(c),
+            c => (0..c.len_utf8()).for_each(|_| visible.push('?')),
+        }
+    }
+    visible
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_holds_nothing_that_a_terminal_obeys() {
+        let source = "a = \"\u{1b}\u{9b}2J\u{202e}\u{e0041}ü\"\r\n";
+        let shown = visible(source);
+        assert_eq!(shown, "a = \"???2J???????ü\" \n");
+        assert_eq!(shown.len(), source.len());
+    }
 }

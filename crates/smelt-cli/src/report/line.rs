@@ -2,11 +2,15 @@
 
 use super::words::{millis, short};
 use smelt_core::event::{GateReport, GateStage, JobEvent, Level};
-use smelt_core::text::count;
+use smelt_core::text::{clean_inline, count};
 
-/// The line that tells of `event`; `None` where it tells nothing by itself.
-pub fn of_event(event: &JobEvent) -> Option<String> {
-    Some(match event {
+/// The line that tells of `event`; nothing in it steers a terminal.
+pub fn of_event(event: &JobEvent) -> String {
+    clean_inline(&told(event)).into_owned()
+}
+
+fn told(event: &JobEvent) -> String {
+    match event {
         JobEvent::RunStarted { job, run_id, runtime, orchestrator, sessions, .. } => {
             let sessions = count(sessions.len() as u64, "session");
             format!(
@@ -64,7 +68,7 @@ pub fn of_event(event: &JobEvent) -> Option<String> {
         JobEvent::RunFinished { conclusion, duration_ms } => {
             format!("== {} ({})", conclusion.outcome, millis(*duration_ms))
         }
-    })
+    }
 }
 
 fn on(stage: GateStage) -> &'static str {

@@ -6,6 +6,7 @@ use super::words::millis;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use smelt_core::event::{JobEvent, Level, OutputSource, SessionState};
 use smelt_core::name::SessionName;
+use smelt_core::text::clean_inline;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -39,22 +40,24 @@ impl Live {
     /// Draws what `event` changes.
     pub fn show(&mut self, event: &JobEvent) {
         match event {
-            JobEvent::RunStarted { .. } => self.say(&of_event(event).unwrap_or_default()),
+            JobEvent::RunStarted { .. } => self.say(&of_event(event)),
             JobEvent::Phase { phase } => self.head.set_message(phase.to_string().replace('_', " ")),
             JobEvent::BaseResolved { .. } | JobEvent::SandboxReady { .. } => {
-                self.say(&styled(DIM, of_event(event).unwrap_or_default()));
+                self.say(&styled(DIM, of_event(event)));
             }
             JobEvent::Notice { level: Level::Warning, .. } | JobEvent::MergeConflict { .. } => {
-                self.say(&styled(CAREFUL, of_event(event).unwrap_or_default()));
+                self.say(&styled(CAREFUL, of_event(event)));
             }
             JobEvent::Notice { .. } | JobEvent::Merged { .. } => {
-                self.say(&of_event(event).unwrap_or_default());
+                self.say(&of_event(event));
             }
             JobEvent::SessionStarted { session } => self.start(session),
             JobEvent::Output { session: Some(session), source, text, .. } => {
                 self.line(session, *source, text);
             }
-            JobEvent::Output { session: None, text, .. } => self.head.set_message(text.clone()),
+            JobEvent::Output { session: None, text, .. } => {
+                self.head.set_message(clean_inline(text).into_owned());
+            }
             JobEvent::GateStarted { session, .. } => self.title(session, "gate"),
             JobEvent::GateFinished { session, gate, .. } if !gate.passed => {
                 self.title(session, "gate failed");
@@ -98,7 +101,7 @@ impl Live {
         } else {
             running.last.pop_front();
         }
-        running.last.push_back(format!("{} | {text}", source.as_str()));
+        running.last.push_back(format!("{} | {}", source.as_str(), clean_inline(text)));
         for (line, text) in running.lines.iter().zip(&running.last) {
             line.set_message(text.clone());
         }

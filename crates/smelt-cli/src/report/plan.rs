@@ -1,18 +1,26 @@
 //! A plan as text.
 
-use super::print::{BAD, BOLD, CAREFUL, GOOD, styled};
+use super::print::{BAD, BOLD, CAREFUL, GOOD, PLAIN, styled};
 use super::words::{duration, short};
+use anstyle::Style;
 use smelt_core::manifest::{ImageSource, Network, RuntimeKind};
 use smelt_core::name::SessionName;
 use smelt_core::plan::{Plan, PlannedEnvironment, PlannedMerge};
+use smelt_core::text::clean_inline;
 use std::time::Duration;
+
+/// A name and what is said of it, in styled parts. All text goes through here, and nothing in it
+/// steers a terminal.
+fn row(name: &str, fact: &[(Style, &str)]) -> String {
+    let shown = fact.iter().map(|(style, part)| styled(*style, clean_inline(part)));
+    format!("{name:<12} {}", shown.collect::<String>())
+}
 
 /// The plan as text.
 pub fn of_plan(plan: &Plan) -> String {
-    let mut text = Vec::new();
-    let mut say = |name: &str, fact: String| text.push(format!("{name:<12} {fact}"));
+    let mut text = vec![row("job", &[(BOLD, plan.job.as_str())])];
+    let mut say = |name: &str, fact: String| text.push(row(name, &[(PLAIN, &fact)]));
     let base = plan.base.branch.as_deref().unwrap_or(&plan.base.reference);
-    say("job", styled(BOLD, &plan.job));
     say("repository", plan.repo.clone());
     say("base", format!("{base} at {}", short(&plan.base.commit)));
     say("result", format!("branch {}", plan.target));
@@ -23,12 +31,15 @@ pub fn of_plan(plan: &Plan) -> String {
     let agent = plan.agent.as_ref().map(|agent| format!(", agent: {agent}")).unwrap_or_default();
     say("orchestrator", format!("{}{agent}", plan.orchestrator));
     for (n, secret) in plan.secrets.iter().enumerate() {
-        let found = match secret.found {
-            Some(origin) => styled(GOOD, format!("found in {origin}")),
-            None => styled(BAD, "missing"),
+        let (style, found) = match secret.found {
+            Some(origin) => (GOOD, format!("found in {origin}")),
+            None => (BAD, "missing".to_owned()),
         };
-        say(if n == 0 { "secrets" } else { "" }, format!("{}: {found}", secret.name));
+        let name = if n == 0 { "secrets" } else { "" };
+        let of_secret = format!("{}: ", secret.name);
+        text.push(row(name, &[(PLAIN, &of_secret), (style, &found)]));
     }
+    let mut say = |name: &str, fact: String| text.push(row(name, &[(PLAIN, &fact)]));
     for (n, stage) in plan.stages.iter().enumerate() {
         for (m, session) in stage.iter().enumerate() {
             let waits: Vec<_> = session.depends_on.iter().map(SessionName::as_str).collect();
@@ -57,11 +68,10 @@ pub fn of_plan(plan: &Plan) -> String {
         say("forge", format!("{}{repo}: {draft}pull request to {base}", forge.provider));
     }
     for notice in &plan.notices {
-        let notice = match notice.strip_prefix("warning: ") {
-            Some(warning) => format!("{} {warning}", styled(CAREFUL, "warning:")),
-            None => notice.clone(),
-        };
-        say("note", notice);
+        text.push(match notice.strip_prefix("warning:") {
+            Some(warning) => row("note", &[(CAREFUL, "warning:"), (PLAIN, warning)]),
+            None => row("note", &[(PLAIN, notice)]),
+        });
     }
     text.join("\n")
 }

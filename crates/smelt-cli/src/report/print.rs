@@ -1,6 +1,7 @@
 //! The two streams. Colour goes where a terminal is, and not where `NO_COLOR` is set.
 
 use anstyle::{AnsiColor, Style};
+use smelt_core::text::is_printable;
 use std::io::{self, Write};
 
 /// Something that went well.
@@ -9,6 +10,8 @@ pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default();
 /// Something to look at.
 pub const CAREFUL: Style = AnsiColor::Yellow.on_default();
+/// Something like all others.
+pub const PLAIN: Style = Style::new();
 /// What matters less.
 pub const DIM: Style = Style::new().dimmed();
 /// What matters more.
@@ -27,7 +30,33 @@ pub fn result(text: &str) -> io::Result<()> {
 /// Prints `value` as one JSON object, as a result.
 pub fn json(value: &impl serde::Serialize) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-    result(&text)
+    result(&harmless_json(&text))
+}
+
+/// Prints `value` as a line of JSON, as a result.
+pub fn json_line(value: &impl serde::Serialize) -> io::Result<()> {
+    let mut line = harmless_json(&serde_json::to_string(value).map_err(io::Error::other)?);
+    line.push('\n');
+    raw(line.as_bytes())
+}
+
+/// JSON that says the same, and holds nothing that a terminal would obey: whatever is odd stands in
+/// a string, and there may be written by its number.
+fn harmless_json(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => harmless.push(c),
+            c if is_printable(c) => harmless.push(c),
+            c => {
+                let units = &mut [0; 2];
+                for unit in c.encode_utf16(units) {
+                    harmless += &format!("\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    harmless
 }
 
 /// Prints `bytes` as a result, as they are.
@@ -40,4 +69,18 @@ pub fn raw(bytes: &[u8]) -> io::Result<()> {
 /// Prints `text` and a newline as progress or a complaint. Where nobody reads, nobody is told.
 pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_says_the_same_without_what_a_terminal_obeys() {
+        let said = serde_json::json!({ "a": "ü\u{9b}2J\u{202e}\u{e0041}\n\u{1b}" });
+        let text = harmless_json(&serde_json::to_string_pretty(&said).unwrap());
+        assert!(text.chars().all(|c| c == '\n' || is_printable(c)), "{text:?}");
+        assert!(text.contains('ü'));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), said);
+    }
 }

@@ -36,16 +36,8 @@ impl RunReporter {
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match self {
             Self::Live(live) => live.show(&event.what),
-            Self::Full => {
-                if let Some(line) = of_event(&event.what) {
-                    print::note(&line);
-                }
-            }
-            Self::Json => {
-                let mut line = serde_json::to_vec(event)?;
-                line.push(b'\n');
-                print::raw(&line)?;
-            }
+            Self::Full => print::note(&of_event(&event.what)),
+            Self::Json => print::json_line(event)?,
             Self::Final => {}
         }
         Ok(())

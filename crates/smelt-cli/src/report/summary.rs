@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use smelt_core::event::{GateReport, SessionState, Usage};
 use smelt_core::outcome::Outcome;
 use smelt_core::state::{RunState, SessionRecord};
-use smelt_core::text::count;
+use smelt_core::text::{clean_inline, clean_text, count};
 use std::path::Path;
 
 /// Last lines of a failed gate that are shown.
@@ -28,19 +28,19 @@ pub struct Surroundings<'a> {
 pub fn of_run(state: &RunState, around: &Surroundings<'_>) -> String {
     let mut text = vec![title(state, around)];
     if let Some(failure) = &state.failure {
-        text.push(format!("  {}: {}", styled(BAD, "error"), failure.message));
+        text.push(format!("  {}: {}", styled(BAD, "error"), clean_text(&failure.message)));
         if let Some(hint) = &failure.hint {
             text.push(format!(
                 "  {}: {}",
                 styled(CAREFUL, "help"),
-                hint.replace("JOB", state.job.as_str())
+                clean_text(&hint.replace("JOB", state.job.as_str()))
             ));
         }
     }
     text.push(String::new());
     text.push(sessions(state));
     if !state.conflicts.is_empty() {
-        text.push(format!("\n  conflict in {}", state.conflicts.join(", ")));
+        text.push(format!("\n  conflict in {}", clean_inline(&state.conflicts.join(", "))));
     }
     for session in &state.sessions {
         text.extend(failed_gate(session));
@@ -48,15 +48,20 @@ pub fn of_run(state: &RunState, around: &Surroundings<'_>) -> String {
     let facts = facts(state, around);
     if !facts.is_empty() {
         text.push(String::new());
-        text.extend(facts.into_iter().map(|(name, fact)| format!("  {name:<9} {fact}")));
+        text.extend(facts.into_iter().map(|(name, fact)| {
+            let fact = clean_inline(&fact);
+            match name {
+                "result" => format!("  {name:<9} {}", styled(BOLD, fact)),
+                _ => format!("  {name:<9} {fact}"),
+            }
+        }));
     }
     let next = next(state, around);
     if !next.is_empty() {
         text.push(String::new());
-        text.extend(
-            next.into_iter()
-                .map(|(what, line)| format!("  {} {line}", styled(DIM, format!("{what:<9}")))),
-        );
+        text.extend(next.into_iter().map(|(what, line)| {
+            format!("  {} {}", styled(DIM, format!("{what:<9}")), clean_inline(&line))
+        }));
     }
     text.join("\n")
 }
@@ -99,8 +104,8 @@ fn sessions(state: &RunState) -> String {
     }
     let mut lines: Vec<_> = table.trim_fmt().lines().map(str::to_owned).collect();
     for session in &state.sessions {
-        let reason = session.reason.iter().map(|reason| format!("  {}: {reason}", session.name));
-        lines.extend(reason);
+        let reason = session.reason.iter().map(|reason| clean_inline(reason));
+        lines.extend(reason.map(|reason| format!("  {}: {reason}", session.name)));
         lines.extend(
             session.usage.as_ref().map(|used| format!("  {}: {}", session.name, usage(used))),
         );
@@ -130,10 +135,10 @@ fn failed_gate(session: &SessionRecord) -> Vec<String> {
     let mut text = vec![format!(
         "\n  {}'s gate: {}",
         session.name,
-        styled(BOLD, gate.command.lines().next().unwrap_or_default())
+        styled(BOLD, clean_inline(gate.command.lines().next().unwrap_or_default()))
     )];
     let tail = &gate.tail[gate.tail.len().saturating_sub(TAIL)..];
-    text.extend(tail.iter().map(|line| format!("  {} {line}", styled(DIM, "|"))));
+    text.extend(tail.iter().map(|line| format!("  {} {}", styled(DIM, "|"), clean_inline(line))));
     text
 }
 
@@ -143,7 +148,7 @@ fn facts(state: &RunState, around: &Surroundings<'_>) -> Vec<(&'static str, Stri
     if let Some(commit) = &state.result_commit {
         let place = state.result_bundle.as_ref().or(state.result_branch.as_ref());
         let place = place.map_or("", String::as_str);
-        facts.push(("result", format!("{} at {}", styled(BOLD, place), short(commit))));
+        facts.push(("result", format!("{place} at {}", short(commit))));
         let changes = format!(
             "{}, {} changed (+{} -{})",
             count(state.commits, "commit"),

@@ -12,6 +12,7 @@ use crate::name::BranchName;
 use crate::orchestrator::preset;
 use crate::outcome::{Failure, FailureKind};
 use crate::port::{CacheSpec, Labels, SandboxPaths, SandboxSpec, Workspace};
+use crate::text::clean_inline;
 use sha2::{Digest, Sha256};
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -62,7 +63,8 @@ async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
     })?;
     context.events.emit(JobEvent::BaseResolved {
         commit: base.commit.to_string(),
-        branch: base.branch.clone(),
+        // git lets others name branches as they like.
+        branch: base.branch.as_deref().map(|name| clean_inline(name).into_owned()),
         target: target.to_string(),
     });
     let scratch = context.scratch();

@@ -7,6 +7,22 @@ fn amend(manifest: &std::path::Path, section: &str, keys: &str) {
     std::fs::write(manifest, text.replace(section, &format!("{section}\n{keys}"))).unwrap();
 }
 
+#[test]
+fn a_branch_whose_name_steers_terminals_is_shown_without_that() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    repo.git(&["checkout", "-q", "-b", "x\u{9b}31m\u{202e}y"]);
+    let said = env.run(&env.manifest("job", "echo hi > new.txt", &session("one", "true", "")));
+    let said = said.with_code(0);
+    let status = env.smelt(&["status", "job"]).with_code(0);
+    let odd = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    for text in [&said.stdout, &said.stderr, &status.stdout] {
+        assert!(!text.contains(odd), "{text:?}");
+    }
+    assert!(said.stderr.contains("base xy at "), "{}", said.stderr);
+    assert_eq!(env.status("job")["base_branch"], "xy");
+}
+
 /// Everything by which git can be made to run a program, planted in the workspace and its clone.
 #[test]
 fn planted_hooks_and_settings_run_nothing_on_the_host() {

@@ -35,6 +35,27 @@ fn the_plan_shows_what_would_happen_and_changes_nothing() {
 }
 
 #[test]
+fn no_name_and_no_command_steers_the_terminal() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    repo.git(&["checkout", "-q", "-b", "x\u{9b}31m\u{202e}y"]);
+    let manifest = env.manifest("plan", "true", &session("a", "true\u{202e}", ""));
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let setup = "[environment]\nsetup = [\"echo \\u001b]0;pwn\\u0007\\nhi\"]";
+    std::fs::write(&manifest, text.replace("[environment]", setup)).unwrap();
+    let odd = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    let said = env.smelt(&["run", "plan.toml", "--dry-run"]).with_code(0);
+    assert!(!said.stdout.contains(odd), "{:?}", said.stdout);
+    for part in ["base         xy at ", "setup: echo", "gate: true;"] {
+        assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+    }
+    let said = env.smelt(&["run", "plan.toml", "--dry-run", "--json"]).with_code(0);
+    assert!(!said.stdout.contains(odd), "{:?}", said.stdout);
+    let plan: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(plan["base"]["branch"], "x\u{9b}31m\u{202e}y");
+}
+
+#[test]
 fn a_url_is_asked_and_not_fetched() {
     let env = TestEnv::new();
     let repo = env.repo();
