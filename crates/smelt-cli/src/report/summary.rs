@@ -30,11 +30,7 @@ pub fn of_run(state: &RunState, around: &Surroundings<'_>) -> String {
     if let Some(failure) = &state.failure {
         text.push(format!("  {}: {}", styled(BAD, "error"), clean_text(&failure.message)));
         if let Some(hint) = &failure.hint {
-            text.push(format!(
-                "  {}: {}",
-                styled(CAREFUL, "help"),
-                clean_text(&hint.replace("JOB", state.job.as_str()))
-            ));
+            text.push(format!("  {}: {}", styled(CAREFUL, "help"), clean_text(hint)));
         }
     }
     text.push(String::new());

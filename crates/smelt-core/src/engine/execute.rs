@@ -5,6 +5,7 @@ use super::clock::Interrupt;
 use super::phase::{Collecting, Executing, Phase, Prepared, Verdict, Work};
 use crate::event::{OutputSource, SessionState};
 use crate::manifest::Orchestrator as Kind;
+use crate::name::JobName;
 use crate::orchestrator::{Direct, Orchestrator};
 use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
 use crate::port::{Command, ExitStatus, Sandbox};
@@ -55,7 +56,7 @@ async fn execute(
         Err(interrupt) => return Err(interrupt.outcome().into()),
     }
     let ends = schedule::run(&floor, orchestrator).await;
-    let verdict = match verdict_of(&ends, clock.interrupt()) {
+    let verdict = match verdict_of(&ends, clock.interrupt(), &request.manifest.job.name) {
         Some(conclusion) => Verdict::Not(conclusion),
         None => merge(&floor, orchestrator, &ends).await,
     };
@@ -108,7 +109,7 @@ async fn set_up(floor: &Floor<'_>) -> Result<(), Failure> {
 }
 
 /// The first of these that any session has met decides; `None` where all have passed.
-fn verdict_of(ends: &Ends, interrupt: Option<Interrupt>) -> Option<Conclusion> {
+fn verdict_of(ends: &Ends, interrupt: Option<Interrupt>, job: &JobName) -> Option<Conclusion> {
     if let Some(interrupt) = interrupt {
         return Some(interrupt.outcome().into());
     }
@@ -126,7 +127,7 @@ fn verdict_of(ends: &Ends, interrupt: Option<Interrupt>) -> Option<Conclusion> {
     let (name, end) = of(SessionState::AgentFailed).unwrap_or(failed);
     let reason = end.reason.clone().unwrap_or_else(|| end.state.to_string());
     let failure = Failure::new(FailureKind::Fault, format!("session `{name}`: {reason}"));
-    Some(failure.hint(format!("`smelt logs JOB --session {name}` shows its output")).into())
+    Some(failure.hint(format!("`smelt logs {job} --session {name}` shows its output")).into())
 }
 
 async fn merge(floor: &Floor<'_>, orchestrator: &dyn Orchestrator, ends: &Ends) -> Verdict {

@@ -35,6 +35,7 @@ fn code_1_an_agent_that_fails() {
     let status = env.status("job");
     assert_eq!(status["sessions"][0]["state"], "agent_failed");
     assert!(status["failure"]["message"].as_str().unwrap().contains("exit code 7"));
+    assert_eq!(status["failure"]["hint"], "`smelt logs job --session one` shows its output");
     // What it had done is kept.
     let repo = smelt_testing::TestRepo::at(env.home(), env.path().join("repo"));
     let reference = status["sessions"][0]["reference"].as_str().unwrap();
