@@ -27,6 +27,24 @@ impl Redactor {
         Self { secrets: if patterns.is_empty() { None } else { build().ok() } }
     }
 
+    /// The longest secret's length, in bytes; 0 without any.
+    pub fn longest(&self) -> usize {
+        self.secrets.as_ref().map_or(0, AhoCorasick::max_pattern_len)
+    }
+
+    /// Where `text`, of which more is to come, can be cut so that no secret is cut through: before
+    /// what may be the start of one.
+    pub fn cut(&self, text: &str) -> usize {
+        let unsure = self.longest().saturating_sub(1);
+        let cut = text.floor_char_boundary(text.len().saturating_sub(unsure));
+        // Every secret that starts before the cut is there to its end.
+        let mut found = self.secrets.iter().flat_map(|secrets| secrets.find_iter(text));
+        match found.find(|secret| secret.end() > cut) {
+            Some(secret) if secret.start() < cut => secret.end(),
+            _ => cut,
+        }
+    }
+
     /// `line`, with `***` for every secret in it.
     pub fn redact<'a>(&self, line: &'a str) -> Cow<'a, str> {
         match &self.secrets {
@@ -53,5 +71,22 @@ mod tests {
         assert_eq!(redactor.redact("in short: the second line"), "in short: the ***");
         assert!(matches!(redactor.redact("nothing"), Cow::Borrowed(_)));
         assert!(matches!(Redactor::new([]).redact("x"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_text_that_goes_on_is_not_cut_within_a_secret() {
+        let redactor = Redactor::new(&["12345678", "äöüäöü"].map(Secret::new));
+        for (text, cut) in [
+            ("", 0),
+            ("abc", 0),
+            ("abcdefghijklmnop", 5),
+            ("abc12345678123456", 11),
+            ("abc12345678", 0),
+            ("öäöüäöüx", 14),
+            ("öööööööö", 4),
+        ] {
+            assert_eq!(redactor.cut(text), cut, "{text}");
+        }
+        assert_eq!(Redactor::new([]).cut("abc"), 3);
     }
 }

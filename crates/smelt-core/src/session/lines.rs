@@ -9,14 +9,21 @@ use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
-/// Longest line, in bytes; longer ones are cut into several.
+/// Longest line that is shown, in bytes; longer ones are cut into several.
 const LINE_MAX: usize = 16 << 10;
+
+/// Longest escape sequence that is looked for where a line is cut, in bytes.
+const ESCAPE_MAX: usize = 64;
 
 /// Longest line that a reader of its own gets in one piece: agents print whole files as JSON.
 const RECORD_MAX: usize = 8 << 20;
 
-/// Output that is kept of one command, in bytes. The command runs on; the rest is not kept.
+/// What the output of one command may take on the disk, in bytes: in the events and in the log. The
+/// command runs on; the rest is not kept.
 const OUTPUT_MAX: u64 = 512 << 20;
+
+/// What an event takes besides its text and its session, in bytes.
+const EVENT_OVERHEAD: usize = 120;
 
 /// Makes something readable of what an agent prints.
 pub(crate) trait AgentOutput: Send {
@@ -74,6 +81,24 @@ impl<'a, 'r> Lines<'a, 'r> {
         self.tail.into()
     }
 
+    /// Sends on the start of a line that is too long; returns what is to be seen with its rest.
+    ///
+    /// It is cut between two characters, outside of escape sequences, and outside of secrets, even
+    /// of those with escape sequences in them.
+    async fn piece(&mut self, stream: OutputStream, bytes: &[u8]) -> Vec<u8> {
+        let recent = bytes.len().saturating_sub(ESCAPE_MAX);
+        let escape = bytes[recent..].iter().rposition(|byte| *byte == 0x1b);
+        let end = escape.map_or(bytes.len() - incomplete_end(bytes), |at| recent + at);
+        let (whole, begun) = bytes.split_at(end);
+        let text = String::from_utf8_lossy(whole);
+        let clean = clean_line(&text);
+        let (piece, rest) = clean.split_at(self.redactor.cut(&clean));
+        if !piece.is_empty() {
+            self.line(stream, piece.as_bytes()).await;
+        }
+        [rest.as_bytes(), begun].concat()
+    }
+
     async fn line(&mut self, stream: OutputStream, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         match (&mut self.agent, stream) {
@@ -88,29 +113,51 @@ impl<'a, 'r> Lines<'a, 'r> {
         }
     }
 
+    /// Shows `line`, cut into pieces that are not too long once no secret is in it any more.
     async fn show(&mut self, stream: OutputStream, line: &str) {
         let clean = clean_line(line);
-        let text = self.redactor.redact(&clean).into_owned();
+        let text = self.redactor.redact(&clean);
+        let mut rest = &*text;
+        while rest.len() > LINE_MAX {
+            let (piece, more) = rest.split_at(rest.floor_char_boundary(LINE_MAX));
+            self.keep(stream, piece.to_owned()).await;
+            rest = more;
+        }
+        self.keep(stream, rest.to_owned()).await;
+    }
+
+    async fn keep(&mut self, stream: OutputStream, text: String) {
         if self.tail_length > 0 {
             if self.tail.len() == self.tail_length {
                 self.tail.pop_front();
             }
             self.tail.push_back(text.clone());
         }
-        let bytes = text.len() + 1;
+        let bytes = written(self.session.as_ref(), &text);
+        let before = self.kept;
         self.kept += bytes as u64;
         if self.kept <= OUTPUT_MAX {
             let (session, source) = (self.session.clone(), self.source);
             self.events
                 .emit_output(JobEvent::Output { session, source, stream, text }, bytes)
                 .await;
-        } else if self.kept - bytes as u64 <= OUTPUT_MAX {
-            let message =
-                format!("the {}'s output is kept up to {OUTPUT_MAX} bytes", self.source.as_str());
+        } else if before <= OUTPUT_MAX {
+            let message = format!(
+                "the {}'s output fills {} on the disk: the rest of it is left out",
+                self.source.as_str(),
+                bytesize::ByteSize(OUTPUT_MAX).display().iec()
+            );
             let (level, session) = (crate::event::Level::Warning, self.session.clone());
             self.events.emit(JobEvent::Notice { level, message, session });
         }
     }
+}
+
+/// What a line takes on the disk, in bytes: in the events as JSON, and in the log.
+fn written(session: Option<&SessionName>, text: &str) -> usize {
+    let escaped = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+    let session = session.map_or(0, |name| r#""session":"","#.len() + name.as_str().len());
+    EVENT_OVERHEAD + session + 2 * text.len() + escaped
 }
 
 fn slot(stream: OutputStream) -> usize {
@@ -124,7 +171,8 @@ fn slot(stream: OutputStream) -> usize {
 impl Output for Lines<'_, '_> {
     async fn write(&mut self, stream: OutputStream, mut bytes: &[u8]) -> ControlFlow<()> {
         let read_whole = self.agent.is_some() && stream == OutputStream::Stdout;
-        let longest = if read_whole { RECORD_MAX } else { LINE_MAX };
+        // What may be the start of a secret stays for the next piece.
+        let longest = self.redactor.longest() + if read_whole { RECORD_MAX } else { LINE_MAX };
         while !bytes.is_empty() {
             let mut line = std::mem::take(&mut self.pending[slot(stream)]);
             let room = longest - line.len();
@@ -132,12 +180,11 @@ impl Output for Lines<'_, '_> {
             let cut = end.unwrap_or(room.min(bytes.len()));
             line.extend_from_slice(&bytes[..cut]);
             bytes = &bytes[cut + usize::from(end.is_some())..];
-            if end.is_some() || line.len() == longest {
-                // A line that is cut is cut between two characters.
-                let rest = if end.is_some() { 0 } else { incomplete_end(&line) };
-                let whole = line.len() - rest;
-                self.line(stream, &line[..whole]).await;
-                line.drain(..whole);
+            if end.is_some() {
+                self.line(stream, &line).await;
+                line.clear();
+            } else if line.len() == longest {
+                line = self.piece(stream, &line).await;
             }
             self.pending[slot(stream)] = line;
         }
@@ -201,5 +248,80 @@ mod tests {
         let (seen, _) = lines(&[(OutputStream::Stdout, format!("x{long}").as_bytes())]).await;
         assert!(seen.len() > 1 && seen.iter().all(|line| line.len() <= LINE_MAX));
         assert_eq!(seen.concat(), format!("x{long}"));
+    }
+
+    #[tokio::test]
+    async fn a_secret_where_a_line_is_cut_is_masked() {
+        for before in LINE_MAX - 10..LINE_MAX + 20 {
+            for secret in ["hunter22", "hunt\u{1b}[1mer22"] {
+                let text = format!("{}{secret}{}", "x".repeat(before), "y".repeat(LINE_MAX));
+                let (seen, _) = lines(&[(OutputStream::Stderr, text.as_bytes())]).await;
+                let (x, y) = ("x".repeat(before), "y".repeat(LINE_MAX));
+                assert!(seen.concat() == format!("{x}***{y}"), "{secret:?} after {before}");
+                assert!(seen.iter().all(|line| line.len() <= LINE_MAX));
+            }
+        }
+    }
+
+    /// Says everything twice, in one line.
+    struct Twice;
+
+    impl AgentOutput for Twice {
+        fn read(&mut self, line: &str) -> Vec<String> {
+            vec![line.repeat(2)]
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_agents_reader_makes_is_cut_like_all_else() {
+        let (sink, mut stream) = channel();
+        let (redactor, mut reader) = (Redactor::new([]), Twice);
+        let mut lines =
+            Lines::new(&sink, &redactor, None, OutputSource::Agent, 0).read_by(Some(&mut reader));
+        let text = "z".repeat(LINE_MAX) + "\n";
+        assert!(lines.write(OutputStream::Stdout, text.as_bytes()).await.is_continue());
+        for _ in 0..2 {
+            let event = stream.try_recv().unwrap().what;
+            assert!(matches!(event, JobEvent::Output { text, .. } if text.len() == LINE_MAX));
+        }
+        assert!(stream.try_recv().is_none());
+    }
+
+    #[test]
+    fn a_line_is_charged_what_it_takes_on_the_disk() {
+        let session: SessionName = "a-session".parse().unwrap();
+        for (session, text) in [(None, ""), (Some(&session), "say \"ä\\\"")] {
+            let what = JobEvent::Output {
+                session: session.cloned(),
+                source: OutputSource::Setup,
+                stream: OutputStream::Stdout,
+                text: text.to_owned(),
+            };
+            let event = crate::event::Event { seq: 1_000_000, at: jiff::Timestamp::now(), what };
+            let taken = serde_json::to_string(&event).unwrap().len() + 1 + text.len() + 1;
+            let charged = written(session, text);
+            assert!((taken..taken + 10).contains(&charged), "{charged} for {taken}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_fills_the_disk_is_left_out_and_that_is_said() {
+        let (sink, mut stream) = channel();
+        let redactor = Redactor::new([]);
+        let mut lines = Lines::new(&sink, &redactor, None, OutputSource::Gate, 1);
+        lines.kept = OUTPUT_MAX - 200;
+        for text in [&b"kept\n"[..], b"not\n", b"\n"] {
+            assert!(lines.write(OutputStream::Stdout, text).await.is_continue());
+        }
+        let seen: Vec<_> = std::iter::from_fn(|| stream.try_recv()).map(|e| e.what).collect();
+        assert!(
+            matches!(
+                &seen[..],
+                [JobEvent::Output { text, .. }, JobEvent::Notice { message, .. }]
+                    if text == "kept" && message.contains("512.0 MiB")
+            ),
+            "{seen:?}"
+        );
+        assert_eq!(lines.finish().await, [""]);
     }
 }
