@@ -4,12 +4,15 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use smelt_core::document::{Located, Problems, SecretSections, load};
+use smelt_core::document::{Located, Problems, SecretSections, TextError, load, read_text};
 use smelt_core::name::SecretName;
 use smelt_core::secret::{Secret, SecretSource, SecretSources, parse_env_file};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+/// Largest env file or configuration that is read, in bytes.
+const FILE_MAX_BYTES: u64 = 1 << 20;
 
 /// What the environment and the user's configuration say.
 #[derive(Debug)]
@@ -90,20 +93,22 @@ fn read_env_file(path: &Path) -> Result<BTreeMap<SecretName, Secret>> {
     let named = |why: String| {
         CliError::told(Exit::Invalid, format!("the env file `{}`: {why}", path.display()))
     };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| named(error.to_string()).hint("check the path given to --env-file"))?;
+    let text = read_text(path, FILE_MAX_BYTES)
+        .map_err(|error| named(error.to_string()).hint(error.hint()))?;
     parse_env_file(&text).map_err(|error| {
         named(error.to_string()).hint("write a `NAME=value` a line; `#` starts a comment")
     })
 }
 
 fn read_config(path: &Path, home: Option<&Path>) -> Result<BTreeMap<SecretName, SecretSource>> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match read_text(path, FILE_MAX_BYTES) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(TextError::Unreadable(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(BTreeMap::new());
+        }
         Err(error) => {
             let message = format!("your configuration `{}` can't be read: {error}", path.display());
-            return Err(CliError::told(Exit::Invalid, message));
+            return Err(CliError::told(Exit::Invalid, message).hint(error.hint()));
         }
     };
     let loaded = load::<UserConfig>(&text, SecretSections(&["secrets"]));

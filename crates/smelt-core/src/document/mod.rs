@@ -4,6 +4,7 @@
 //! words are known; serde reads the values. What can't be read is reported and left out, so that
 //! one mistake does not hide the next.
 
+mod file;
 mod known;
 mod load;
 mod located;
@@ -11,6 +12,7 @@ mod problem;
 mod schema;
 mod secrecy;
 
+pub use file::{TextError, read_text};
 pub use load::{Loaded, load};
 pub use located::Located;
 pub use problem::{Position, Problem, Problems, Severity};

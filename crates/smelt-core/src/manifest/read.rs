@@ -3,7 +3,7 @@
 use super::document::Document;
 use super::model::Manifest;
 use super::resolve::{Surroundings, resolve};
-use crate::document::{Problem, Problems, SecretSections, load, schema_of};
+use crate::document::{Problem, Problems, SecretSections, TextError, load, read_text, schema_of};
 use std::path::Path;
 
 /// Largest manifest that is read, in bytes. Tasks that are longer belong into a `spec_file`.
@@ -27,7 +27,8 @@ impl Manifest {
     /// Everything that is wrong with it, at once.
     pub fn read(path: &Path, home: Option<&Path>) -> Result<(Self, Problems), Problems> {
         let origin = path.display().to_string();
-        let text = read_text(path).map_err(|p| Problems::unreadable(origin.clone(), p))?;
+        let text = read_text(path, MANIFEST_MAX_BYTES)
+            .map_err(|error| Problems::unreadable(origin.clone(), unreadable(&error)))?;
         let folder = std::path::absolute(path)
             .ok()
             .and_then(|path| path.parent().map(Path::to_owned))
@@ -64,36 +65,17 @@ impl Manifest {
     }
 }
 
-/// The text of a file that a person wrote, or why it can't be read as one.
-fn read_text(path: &Path) -> Result<String, Problem> {
-    let unreadable = |error: std::io::Error| {
-        let help = match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                "check the path; `smelt init` writes a manifest to start from"
-            }
-            std::io::ErrorKind::PermissionDenied => "make the file readable for you (chmod)",
-            _ => "check that this is the file you mean",
-        };
-        Problem::whole(format!("the manifest can't be read: {error}")).help(help)
+/// Why there is no manifest at a path, and what to do.
+fn unreadable(error: &TextError) -> Problem {
+    let help = match error {
+        TextError::Unreadable(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            "check the path; `smelt init` writes a manifest to start from"
+        }
+        TextError::Folder => "name the file in it, such as `job-manifest.toml`",
+        TextError::TooLarge { .. } => {
+            "put long tasks into files of their own and name them with `spec_file`"
+        }
+        _ => error.hint(),
     };
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err(Problem::whole("this is a folder, not a manifest")
-            .help("name the file in it, such as `job-manifest.toml`"));
-    }
-    if metadata.len() > MANIFEST_MAX_BYTES {
-        return Err(Problem::whole(format!(
-            "the file is {} large, a manifest at most {}",
-            bytesize::ByteSize(metadata.len()).display().iec(),
-            bytesize::ByteSize(MANIFEST_MAX_BYTES).display().iec()
-        ))
-        .help("put long tasks into files of their own and name them with `spec_file`"));
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|b| **b == b'\n').count() + 1;
-        Problem::whole(format!("the file is not UTF-8 text: line {line} holds other bytes"))
-            .help("save it as UTF-8")
-    })
+    Problem::whole(format!("the manifest can't be read: {error}")).help(help)
 }

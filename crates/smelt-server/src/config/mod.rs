@@ -8,8 +8,11 @@ pub use document::TrackerProvider;
 pub use model::*;
 
 use document::Document;
-use smelt_core::document::{Problem, Problems, SecretSections, load, schema_of};
+use smelt_core::document::{Problem, Problems, SecretSections, load, read_text, schema_of};
 use std::path::Path;
+
+/// Largest configuration that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Where a configuration names secrets, or says where they are.
 const SECRET_SECTIONS: SecretSections<'_> =
@@ -27,9 +30,9 @@ impl ServerConfig {
     /// Everything that is wrong with it, at once.
     pub fn read(path: &Path) -> Result<(Self, Problems), Problems> {
         let origin = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = read_text(path, MAX_BYTES).map_err(|error| {
             let problem = Problem::whole(format!("the configuration can't be read: {error}"));
-            Problems::unreadable(origin.clone(), problem.help("check the path"))
+            Problems::unreadable(origin.clone(), problem.help(error.hint()))
         })?;
         let folder = std::path::absolute(path).ok().and_then(|p| p.parent().map(Path::to_owned));
         Self::parse(&text, &origin, &folder.unwrap_or_default())

@@ -110,7 +110,7 @@ fn twenty_broken_manifests() {
     }
     let env = TestEnv::new();
     std::fs::create_dir(env.path().join("folder")).unwrap();
-    for path in ["folder", "nowhere.toml"] {
+    for path in ["folder", "nowhere.toml", "/dev/zero"] {
         let said = env.smelt(&["run", path]).with_code(65);
         text += &format!("--- {path}\n{}\n", said.stderr);
     }

@@ -1,5 +1,5 @@
 use super::Surroundings;
-use crate::document::{Located, Problem};
+use crate::document::{Located, Problem, read_text};
 use crate::manifest::MANIFEST_MAX_BYTES;
 use crate::manifest::document::{MergeTable, SessionTable};
 use crate::manifest::graph::{longest_path, topological_order};
@@ -154,9 +154,7 @@ fn spec_file(
     problems: &mut Vec<Problem>,
 ) -> Option<String> {
     let path = around.host_path(file);
-    let too_large = std::fs::metadata(&path).is_ok_and(|m| m.len() > MANIFEST_MAX_BYTES);
-    let problem = match std::fs::read_to_string(&path) {
-        _ if too_large => format!("`{}` is larger than 1 MiB", path.display()),
+    let problem = match read_text(&path, MANIFEST_MAX_BYTES) {
         Ok(text) if text.trim().is_empty() => format!("`{}` is empty", path.display()),
         Ok(text) => return Some(text),
         Err(error) => format!("`{}` can't be read: {error}", path.display()),
