@@ -53,7 +53,8 @@ pub(super) struct JobTable {
     /// Name of the job: letters, digits, `.`, `_`, `-`, at most 63.
     #[schemars(required)]
     pub name: Option<Located<JobName>>,
-    /// The repository: a local path, or a URL (`https`, `ssh`, `git`, `file`, `user@host:path`).
+    /// The repository: a local path, or a URL (`https`, `ssh`, `git`, `file`, `user@host:path`)
+    /// without a password or token.
     #[schemars(required)]
     pub repo: Option<Located<String>>,
     /// Branch, tag or commit to start from. Default: `HEAD`.
@@ -156,7 +157,8 @@ pub(super) struct EnvironmentTable {
     pub pull: Option<Located<PullPolicy>>,
     /// User inside the sandbox. Default: the invoking user's uid.
     pub user: Option<Located<String>>,
-    /// Further host paths the jail may read (`local` only).
+    /// Further host paths the jail may read (`local` only). Its `PATH` holds those that are called
+    /// `bin`, and the folders of your own `PATH` that are one of them or lie in one.
     #[serde(default)]
     pub tools: Vec<Located<String>>,
     /// Accept to run without a jail where none can be made (`local` only). Default: false.
