@@ -23,6 +23,13 @@ impl RunId {
         Self(format!("{}-{}", now.strftime("%Y%m%dt%H%M%S"), random_text(6)))
     }
 
+    /// When it was made, to the second.
+    pub fn made_at(&self) -> Timestamp {
+        let made = jiff::civil::DateTime::strptime("%Y%m%dt%H%M%S", self.second());
+        let made = made.and_then(|made| made.in_tz("UTC"));
+        made.map_or(Timestamp::UNIX_EPOCH, |made| made.timestamp())
+    }
+
     /// The second it was made in.
     pub(crate) fn second(&self) -> &str {
         self.as_str().split('-').next().unwrap_or_default()

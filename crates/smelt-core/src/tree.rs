@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Removes `path` and everything below it: however deep that is, and also where a sandbox took away
+/// Removes the folder `path`, if it is there, and everything below it: however deep that is, and also where a sandbox took away
 /// the right to do so. Follows no links.
 ///
 /// Instead of descending, it moves what lies deeper up into `path`: paths stay short, and neither
@@ -19,7 +19,7 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
         found => found?.is_dir(),
     };
     if !is_folder {
-        return fs::remove_file(path);
+        return Err(ErrorKind::NotADirectory.into());
     }
     make_writable(path)?;
     let mut folders = Vec::new();
@@ -96,6 +96,6 @@ mod tests {
         remove_tree(&tree).unwrap();
         assert!(!tree.exists() && victim.join("kept").exists());
         remove_tree(&tree).unwrap();
-        remove_tree(&victim.join("kept")).unwrap();
+        remove_tree(&victim.join("kept")).unwrap_err();
     }
 }

@@ -112,8 +112,13 @@ impl Cleaner<'_> {
                         self.mark_interrupted(run, state);
                     }
                 }
-                // It never came to its first event.
-                Err(error) if is_missing(&error) => self.remove(run, None).await,
+                // Its state was moved away, or never written. What it tells is kept like others'.
+                Err(error) if is_missing(&error) => {
+                    let told = run.events().metadata().is_ok_and(|events| events.len() > 0);
+                    if !told || n < newest && self.is_old(run.id().made_at()) {
+                        self.remove(run, None).await;
+                    }
+                }
                 Err(error) => self.cleaned.problems.push(chain(&error)),
             }
         }

@@ -34,7 +34,7 @@ struct Listing {
 
 pub fn list(args: &List) -> Result {
     let mut listing = Listing { runs: Vec::new(), unreadable: Vec::new() };
-    let state = StateFolder::find(&args.dir.dir);
+    let state = StateFolder::find(&args.dir.dir)?;
     for job in state.iter().flat_map(StateFolder::jobs) {
         for run in job.runs() {
             // Looked at first: a run that ends now has its outcome in the state that is read next.

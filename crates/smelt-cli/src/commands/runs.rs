@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// The state folder that is there.
 pub fn existing(dir: &Path) -> Result<StateFolder> {
-    StateFolder::find(dir).ok_or_else(|| {
+    StateFolder::find(dir)?.ok_or_else(|| {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         CliError::told(Exit::Failed, format!("nothing has been run in `{}`", dir.display()))
             .hint("`smelt run` makes a `.smelt` folder; --dir names the folder it is in")

@@ -1,7 +1,7 @@
 //! A run on a terminal: the phase, the sessions, the last lines of each.
 
 use super::line::of_event;
-use super::print::{BAD, CAREFUL, DIM, GOOD, styled};
+use super::print::{self, BAD, CAREFUL, DIM, GOOD, styled};
 use super::words::millis;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use smelt_core::event::{JobEvent, Level, OutputSource, SessionState};
@@ -75,7 +75,7 @@ impl Live {
     }
 
     fn say(&self, text: &str) {
-        let _ = self.all.println(text);
+        let _ = self.all.println(print::for_stderr(text));
     }
 
     fn start(&mut self, session: &SessionName) {

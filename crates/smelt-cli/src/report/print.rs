@@ -22,6 +22,14 @@ pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// `text` as it may be written to standard error: without its colours where they are not wanted.
+pub fn for_stderr(text: &str) -> String {
+    match anstream::AutoStream::choice(&io::stderr()) {
+        anstream::ColorChoice::Never => anstream::adapter::strip_str(text).to_string(),
+        _ => text.to_owned(),
+    }
+}
+
 /// Prints `text` and a newline as a result.
 pub fn result(text: &str) -> io::Result<()> {
     writeln!(anstream::stdout(), "{text}")

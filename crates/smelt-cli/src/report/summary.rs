@@ -186,7 +186,10 @@ fn next(state: &RunState, around: &Surroundings<'_>) -> Vec<(&'static str, Strin
     }
     let mut next = Vec::new();
     for session in &state.sessions {
-        if let Some(reference) = &session.reference {
+        if let (Some(reference), Some(bundle)) = (&session.reference, &session.bundle) {
+            let reference = quoted(reference);
+            next.push(("fetch", format!("git fetch {} {reference}:{reference}", quoted(bundle))));
+        } else if let Some(reference) = &session.reference {
             next.push(("look", format!("{git} log -p {}..{}", short(base), quoted(reference))));
             if session.state == SessionState::Passed {
                 next.push(("take", format!("{git} merge {}", quoted(reference))));

@@ -12,10 +12,10 @@ mod teardown;
 pub(crate) use clock::{Clock, Interrupt};
 pub(crate) use prepare::{not_there_yet, notices, of_mirror, open};
 
-use crate::event::{EventSink, JobEvent, SessionPlan};
+use crate::event::{self, EventSink, JobEvent, SessionPlan};
 use crate::git::{Git, Limits};
 use crate::manifest::RuntimeKind;
-use crate::outcome::{Conclusion, Failure, FailureKind};
+use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
 use crate::port::{Cancellation, JobRequest, JobRunner, Runtime};
 use crate::secret::Redactor;
 use async_trait::async_trait;
@@ -108,8 +108,13 @@ impl JobRunner for Engine {
 /// One owner, one loop: each phase makes the next.
 async fn carry_through(context: &Context<'_>) -> Conclusion {
     let mut phase = Phase::Preparing(Preparing);
+    let mut name = phase.name();
     loop {
-        context.events.emit(JobEvent::Phase { phase: phase.name() });
+        if let Phase::TearingDown(end) = &mut phase {
+            tell_where_the_time_was_up(context, name, &mut end.conclusion);
+        }
+        name = phase.name();
+        context.events.emit(JobEvent::Phase { phase: name });
         phase = match phase {
             Phase::Preparing(phase) => phase.step(context).await,
             Phase::Provisioning(phase) => phase.step(context).await,
@@ -118,6 +123,20 @@ async fn carry_through(context: &Context<'_>) -> Conclusion {
             Phase::Delivering(phase) => phase.step(context).await,
             Phase::TearingDown(phase) => return phase.step(context).await,
         };
+    }
+}
+
+fn tell_where_the_time_was_up(
+    context: &Context<'_>,
+    phase: event::Phase,
+    conclusion: &mut Conclusion,
+) {
+    let is_up = context.clock.interrupt() == Some(Interrupt::TimedOut);
+    if is_up && conclusion.outcome == Outcome::TimedOut && conclusion.failure.is_none() {
+        let time = context.request.manifest.job.timeout.as_secs();
+        let message = format!("the job's {time} s were up while {}", phase.as_str());
+        let failure = Failure::new(FailureKind::Fault, message);
+        conclusion.failure = Some(failure.hint("give it more: `timeout` in `[job]`"));
     }
 }
 

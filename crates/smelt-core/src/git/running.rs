@@ -149,11 +149,11 @@ mod tests {
     fn program(script: &str) -> (tempfile::TempDir, Git) {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("program");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let path_variable = ("PATH".into(), std::env::var_os("PATH").unwrap());
-        let git = Git::new(&path, [path_variable]);
+        let program = folder.path().join("program");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = ("PATH".into(), "/usr/bin:/bin".into());
+        let git = Git::new(&program, [path]);
         (folder, git)
     }
 

@@ -4,7 +4,7 @@
 //! docs/manifest.md).
 
 use super::services::Service;
-use super::values::{Cpu, PlainValue, RepoSlug, SandboxPath, Seconds, Size};
+use super::values::{Count, Cpu, PlainValue, RepoSlug, SandboxPath, Seconds, Size};
 use crate::document::Located;
 use crate::name::{BranchName, JobName, SecretName, SessionName, VariableName};
 use schemars::JsonSchema;
@@ -184,7 +184,7 @@ pub(super) struct ResourcesTable {
     /// Memory.
     pub memory: Option<Located<Size>>,
     /// Processes and threads at once.
-    pub pids: Option<Located<NonZeroU32>>,
+    pub pids: Option<Located<Count>>,
     /// Disk space, where the runtime can limit it.
     pub disk: Option<Located<Size>>,
 }

@@ -14,12 +14,18 @@ const SEAL: &str = "# sha256:";
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// It could not be read or written.
-    #[error("{}", path.display())]
+    #[error("{} can't be used", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Somebody else's, who could change what is read from it and see what is written to it.
+    #[error("{} belongs to another user", path.display())]
+    OtherOwner {
+        /// The folder.
+        path: PathBuf,
     },
     /// It ends too early, or was changed: its checksum does not fit.
     #[error("{} is torn or was changed by hand: its checksum does not fit", path.display())]
@@ -49,7 +55,9 @@ impl StateError {
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Io { .. } => None,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => None,
+            Self::Io { .. } => Some("mend that, or name a folder of yours with --dir"),
+            Self::OtherOwner { .. } => Some("name a folder of yours with --dir"),
             Self::Torn { .. } => Some(
                 "the run's events are beside it in events.jsonl; move the torn file away to go on",
             ),

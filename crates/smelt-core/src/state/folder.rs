@@ -9,6 +9,7 @@ use crate::name::{JobName, SessionName};
 use jiff::{SignedDuration, Timestamp};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A `.smelt` folder.
@@ -21,10 +22,22 @@ impl StateFolder {
     const NAME: &str = ".smelt";
 
     /// The nearest one from `start` upwards, as git looks for its own.
-    pub fn find(start: &Path) -> Option<Self> {
-        let start = std::path::absolute(start).ok()?;
-        let found = start.ancestors().map(|a| a.join(Self::NAME)).find(|path| path.is_dir())?;
-        Some(Self { path: found })
+    ///
+    /// # Errors
+    /// Where that one belongs to another user.
+    pub fn find(start: &Path) -> Result<Option<Self>, StateError> {
+        let start = std::path::absolute(start).map_err(StateError::io(start))?;
+        let found = start.ancestors().map(|a| a.join(Self::NAME)).find(|path| path.is_dir());
+        found.map(Self::of_user).transpose()
+    }
+
+    /// What is in `path`, unless somebody else could change it.
+    fn of_user(path: PathBuf) -> Result<Self, StateError> {
+        let owner = fs::metadata(&path).map_err(StateError::io(&path))?.uid();
+        match owner == rustix::process::geteuid().as_raw() {
+            true => Ok(Self { path }),
+            false => Err(StateError::OtherOwner { path }),
+        }
     }
 
     /// The nearest one from `start` upwards; else a new one in `start`.
@@ -32,7 +45,7 @@ impl StateFolder {
     /// # Errors
     /// Where it can't be made.
     pub fn find_or_create(start: &Path) -> Result<Self, StateError> {
-        if let Some(found) = Self::find(start) {
+        if let Some(found) = Self::find(start)? {
             return Ok(found);
         }
         let path = start.join(Self::NAME);
@@ -41,7 +54,7 @@ impl StateFolder {
         // Nothing in here is for the repository around it.
         let ignore = path.join(".gitignore");
         fs::write(&ignore, "*\n").map_err(StateError::io(&ignore))?;
-        Ok(Self { path })
+        Self::of_user(path)
     }
 
     /// Its own path.
@@ -81,7 +94,9 @@ impl StateFolder {
 
     /// All jobs that have run, by name.
     pub fn jobs(&self) -> Vec<JobFolder> {
-        let names = names_in(&self.path.join("runs"));
+        let runs = self.path.join("runs");
+        // A link would lead to folders that are not Smelt's.
+        let names = if runs.is_symlink() { Vec::new() } else { names_in(&runs) };
         names.iter().filter_map(|name| name.parse().ok()).map(|name| self.job(&name)).collect()
     }
 
@@ -287,7 +302,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let deep = root.path().join("a/b");
         fs::create_dir_all(&deep).unwrap();
-        assert!(StateFolder::find(&deep).is_none());
+        assert!(StateFolder::find(&deep).unwrap().is_none());
         let made = StateFolder::find_or_create(&root.path().join("a")).unwrap();
         assert_eq!(fs::read_to_string(made.path().join(".gitignore")).unwrap(), "*\n");
         let found = StateFolder::find_or_create(&deep).unwrap();

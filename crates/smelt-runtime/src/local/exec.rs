@@ -1,9 +1,11 @@
 //! One process from its start to its end: its input, its two outputs, its timeout.
 
 use super::processes;
+use async_trait::async_trait;
 use smelt_core::event::OutputStream;
 use smelt_core::port::{ExitStatus, Output, SandboxError};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus as OsStatus;
 use std::time::Duration;
@@ -16,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long output is waited for that nobody writes any more.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// Most that is kept of what a command said last on standard error, in bytes.
+const SAID_MAX: usize = 1024;
 
 /// What one process is, to whoever has to end it.
 pub(super) enum Kind {
@@ -57,8 +62,9 @@ pub(super) async fn carry(
         }
         status
     };
+    let mut output = Overhearing { output, said: Vec::new() };
     let pump = async {
-        pump(stdout, stderr, output, &refused, &drained).await;
+        pump(stdout, stderr, &mut output, &refused, &drained).await;
         drained.cancel();
     };
     let feed = async {
@@ -71,7 +77,26 @@ pub(super) async fn carry(
     let (status, cause) = status.map_err(failed)?;
     match cause {
         Some(cause) => Ok(cause),
-        None => watch.exit_status(status).await,
+        None => watch.exit_status(status, &output.said).await,
+    }
+}
+
+/// Hands output on, and keeps the last of what was said on standard error: where no jail could be
+/// made it is bubblewrap that says why.
+struct Overhearing<'a> {
+    output: &'a mut dyn Output,
+    said: Vec<u8>,
+}
+
+#[async_trait]
+impl Output for Overhearing<'_> {
+    async fn write(&mut self, stream: OutputStream, bytes: &[u8]) -> ControlFlow<()> {
+        if stream == OutputStream::Stderr {
+            let last = &bytes[bytes.len().saturating_sub(SAID_MAX)..];
+            self.said.extend_from_slice(last);
+            self.said.drain(..self.said.len().saturating_sub(SAID_MAX));
+        }
+        self.output.write(stream, bytes).await
     }
 }
 
@@ -204,7 +229,11 @@ impl Watch {
     }
 
     /// The command's own exit code: that of bubblewrap may be about the jail.
-    async fn exit_status(&mut self, status: OsStatus) -> Result<ExitStatus, SandboxError> {
+    async fn exit_status(
+        &mut self,
+        status: OsStatus,
+        said: &[u8],
+    ) -> Result<ExitStatus, SandboxError> {
         use std::os::unix::process::ExitStatusExt;
         let Some(jail) = &mut self.jail else {
             let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
@@ -215,7 +244,12 @@ impl Watch {
             tokio::time::timeout(DRAIN, jail.wait_for(|told| told.exit_code.is_some())).await;
         match told.ok().and_then(|told| told.ok()?.exit_code) {
             Some(code) => Ok(ExitStatus::Code(code)),
-            None => Err(SandboxError::failed("starting a command in the jail", status.to_string())),
+            None => {
+                let said = smelt_core::text::clean_text(&String::from_utf8_lossy(said));
+                let said = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+                let problem = format!("{status}{said}");
+                Err(SandboxError::failed("starting a command in the jail", problem))
+            }
         }
     }
 }

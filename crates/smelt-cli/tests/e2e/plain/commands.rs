@@ -83,7 +83,7 @@ fn doctor_reports_a_broken_configuration_beside_everything_else() {
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
     let said = env.smelt(&["doctor"]).with_code(69);
-    assert!(said.stdout.contains("can't be read: Is a directory"), "{}", said.stdout);
+    assert!(said.stdout.contains("can't be read: it is a folder"), "{}", said.stdout);
 }
 
 #[test]
@@ -131,5 +131,40 @@ fn what_can_not_be_removed_is_told_with_its_cause() {
     std::fs::write(scratch.join("20261123t141502-k3f9qz"), "").unwrap();
     let said = env.smelt(&["clean"]).with_code(1);
     assert!(!said.stdout.contains("removed jail"), "{}", said.stdout);
-    assert!(said.stderr.contains("Not a directory"), "{}", said.stderr);
+    assert!(said.stderr.contains("not a directory"), "{}", said.stderr);
+}
+
+/// Such a link can come with a repository.
+#[test]
+fn clean_removes_nothing_that_is_not_smelt_s() {
+    let env = TestEnv::new();
+    env.write("victim/Documents/letter.txt", "");
+    std::fs::create_dir(env.path().join("victim/Empty")).unwrap();
+    env.write(".smelt/runs/notes/mine.txt", "");
+    let said = env.smelt(&["clean"]).with_code(0);
+    assert_eq!(said.stdout, "nothing to remove\n");
+    assert!(env.path().join(".smelt/runs/notes/mine.txt").exists());
+    std::fs::rename(env.path().join(".smelt/runs"), env.path().join("runs")).unwrap();
+    std::os::unix::fs::symlink("../victim", env.path().join(".smelt/runs")).unwrap();
+    env.smelt(&["clean"]).with_code(0);
+    for kept in ["Documents/letter.txt", "Empty"] {
+        assert!(env.path().join("victim").join(kept).exists(), "{kept}");
+    }
+}
+
+mod needs_root {
+    use super::*;
+
+    #[test]
+    fn the_state_folder_of_another_user_is_not_used() {
+        let env = TestEnv::new();
+        env.write(".smelt/owner", "0123456789abcdef");
+        let smelt = env.path().join(".smelt");
+        std::os::unix::fs::chown(&smelt, Some(65534), None).unwrap();
+        for command in ["list", "status", "clean"] {
+            let said = env.smelt(&[command]).with_code(1);
+            assert!(said.stderr.contains("belongs to another user"), "{}", said.stderr);
+            assert!(said.stderr.contains("--dir"), "{}", said.stderr);
+        }
+    }
 }

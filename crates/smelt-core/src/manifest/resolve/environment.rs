@@ -44,7 +44,10 @@ pub(super) fn resolve(
     Environment {
         runtime,
         image,
-        resources: table.resources.map(|limits| resources(limits.into_inner())).unwrap_or_default(),
+        resources: table
+            .resources
+            .map(|limits| resources(limits.into_inner(), problems))
+            .unwrap_or_default(),
         env: table.env.into_iter().map(|(k, v)| (k.into_inner(), v.into_inner().0)).collect(),
         files,
         cache: table.cache.into_iter().map(Located::into_inner).collect(),
@@ -76,12 +79,25 @@ fn tools(
     paths
 }
 
-fn resources(table: crate::manifest::document::ResourcesTable) -> Resources {
+/// Least memory that a limit leaves: with less not even a shell starts.
+const MEMORY_MIN: u64 = 16_000_000;
+
+fn resources(
+    table: crate::manifest::document::ResourcesTable,
+    problems: &mut Vec<Problem>,
+) -> Resources {
     let default = Resources::default();
+    if let Some(memory) = table.memory.as_ref().filter(|memory| memory.bytes() < MEMORY_MIN) {
+        let message = format!("{} of memory are not enough for any program", **memory);
+        problems.push(
+            Problem::error(memory.span(), message)
+                .help("a number without a unit is bytes; write \"512M\" or \"4G\""),
+        );
+    }
     Resources {
         cpu: table.cpu.map_or(default.cpu, Located::into_inner),
         memory: table.memory.map_or(default.memory, Located::into_inner),
-        pids: table.pids.map_or(default.pids, Located::into_inner),
+        pids: table.pids.map_or(default.pids, |pids| pids.into_inner().0),
         disk: table.disk.map(Located::into_inner),
     }
 }
