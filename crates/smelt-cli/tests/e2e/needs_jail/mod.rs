@@ -1,6 +1,7 @@
 //! Everything that runs a job in a jail.
 
 mod demo;
+mod docs;
 mod examples;
 mod exit_codes;
 mod interrupt;
