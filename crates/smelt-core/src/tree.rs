@@ -21,7 +21,7 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
     if !is_folder {
         return Err(ErrorKind::NotADirectory.into());
     }
-    make_writable(path)?;
+    make_writable(path);
     let mut folders = Vec::new();
     empty(path, |folder| {
         folders.push(folder);
@@ -29,10 +29,10 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
     })?;
     let mut moved = 0_u64;
     while let Some(folder) = folders.pop() {
-        make_writable(&folder)?;
+        make_writable(&folder);
         let mut deeper = Vec::new();
         empty(&folder, |below| {
-            make_writable(&below)?;
+            make_writable(&below);
             let place = path.join(format!(".smelt-removes-{}-{moved}", std::process::id()));
             moved += 1;
             fs::rename(&below, &place)?;
@@ -57,8 +57,9 @@ fn empty(folder: &Path, mut each: impl FnMut(PathBuf) -> io::Result<()>) -> io::
     Ok(())
 }
 
-fn make_writable(folder: &Path) -> io::Result<()> {
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+/// Where that is not ours to do it may not be needed either.
+fn make_writable(folder: &Path) {
+    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
 }
 
 #[cfg(test)]

@@ -4,9 +4,12 @@ use crate::env::TestEnv;
 
 const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/run.svg");
 
-/// What differs between two runs.
+/// The words that are the same in every run: no times, ids and commits.
 fn without_figures(text: &str) -> String {
-    text.chars().filter(|c| !c.is_ascii_digit()).collect()
+    let commit = |word: &str| word.len() == 10 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let figure = |word: &str| word.bytes().any(|b| b.is_ascii_digit()) || commit(word);
+    let words = text.split(|c: char| c.is_whitespace() || "<>".contains(c));
+    words.filter(|word| !figure(word)).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -32,7 +35,8 @@ fn the_picture_of_a_run() {
         texts.filter_map(|text| Some(without_figures(text.split_once('>')?.1))).collect()
     };
     let drawn = lines(&picture);
-    for line in lines(&plain) {
+    // What a machine can't give is noted on that machine only.
+    for line in lines(&plain).into_iter().filter(|line| !line.contains("note ")) {
         assert!(drawn.contains(&line), "docs/run.svg lacks {line:?}: run `just docs`");
     }
 }

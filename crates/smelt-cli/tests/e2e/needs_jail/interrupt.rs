@@ -239,6 +239,9 @@ fn the_cache_is_not_cleared_while_a_run_uses_it_also_of_another_folder() {
     let mirror = env.home().home().join(".cache/smelt/mirrors/some.git");
     std::fs::create_dir_all(&mirror).unwrap();
     std::fs::create_dir_all(env.path().join("other/.smelt")).unwrap();
+    for folder in [&env.path().join("other"), mirror.parent().unwrap()] {
+        env.home().give(folder);
+    }
     let clean = ["clean", "--cache", "--dir", "other"];
     let said = env.smelt(&clean).with_code(1);
     assert!(said.stderr.contains("a run uses the mirrors"), "{}", said.stderr);
