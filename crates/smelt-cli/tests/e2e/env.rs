@@ -3,11 +3,11 @@
 use smelt_testing::{Home, TestRepo};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 /// One test's surroundings.
 pub struct TestEnv {
     home: Home,
+    program: PathBuf,
 }
 
 /// What a command printed, and how it ended.
@@ -37,23 +37,24 @@ impl From<Output> for Said {
     }
 }
 
-/// The program, where also an ordinary user may run it.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = PROGRAM.get_or_init(|| {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::Builder::new().prefix("smelt-test-bin-").tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let path = folder.path().join("smelt");
-        std::fs::copy(env!("CARGO_BIN_EXE_smelt"), &path).unwrap();
-        (folder, path)
-    });
+/// The program: its copy in the test's own folder, where an ordinary user is to run it.
+fn program(home: &Home) -> PathBuf {
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_smelt"));
+    if home.account().is_none() {
+        return built;
+    }
+    let path = home.path().join("smelt");
+    if std::fs::hard_link(&built, &path).is_err() {
+        std::fs::copy(&built, &path).unwrap();
+    }
     path
 }
 
 impl TestEnv {
     pub fn new() -> Self {
-        Self { home: Home::new() }
+        let home = Home::new();
+        let program = program(&home);
+        Self { home, program }
     }
 
     pub fn home(&self) -> &Home {
@@ -76,7 +77,7 @@ impl TestEnv {
 
     /// `smelt`, to be run in the test's folder.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.home.command(program());
+        let mut command = self.home.command(&self.program);
         command.args(args);
         command
     }
