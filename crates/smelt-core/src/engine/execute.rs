@@ -12,7 +12,7 @@ use crate::port::{Command, ExitStatus, Sandbox};
 use crate::sandbox_git::SandboxGitError;
 use crate::session::floor::Floor;
 use crate::session::merge::{self, Merged};
-use crate::session::schedule::{self, Ends};
+use crate::session::schedule::Ends;
 use tokio::time::Instant;
 
 impl Executing {
@@ -55,7 +55,7 @@ async fn execute(
         Ok(ready) => ready?,
         Err(interrupt) => return Err(interrupt.outcome().into()),
     }
-    let ends = schedule::run(&floor, orchestrator).await;
+    let ends = orchestrator.run(&floor).await;
     let verdict = match verdict_of(&ends, clock.interrupt(), &request.manifest.job.name) {
         Some(conclusion) => Verdict::Not(conclusion),
         None => merge(&floor, orchestrator, &ends).await,

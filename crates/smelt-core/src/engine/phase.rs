@@ -5,7 +5,7 @@ use crate::event;
 use crate::git::{Base, Oid, Repository};
 use crate::name::{BranchName, SessionName};
 use crate::outcome::{Conclusion, Failure};
-use crate::port::{Sandbox, SandboxSpec};
+use crate::port::{Sandbox, SandboxSpec, Workspace};
 use crate::session::floor::Worktree;
 
 /// Where a run is, with everything that is needed to go on from there.
@@ -50,6 +50,8 @@ pub(crate) struct Prepared {
     pub(crate) base: Base,
     /// The branch the result goes to.
     pub(crate) target: BranchName,
+    /// How the workspace gets into the sandbox.
+    pub(crate) workspace: Workspace,
     /// The sandbox to be made.
     pub(crate) spec: SandboxSpec,
 }

@@ -72,7 +72,10 @@ async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
     make_root(&root, manifest).map_err(|error| {
         Failure::new(FailureKind::Fault, format!("`{}` can't be made: {error}", root.display()))
     })?;
-    let workspace = context.runtime().map_or(Workspace::Mounted, |runtime| runtime.workspace());
+    let workspace = match context.runtime() {
+        Some(runtime) => runtime.workspace().await,
+        None => Workspace::Mounted,
+    };
     let borrowed = match (workspace, manifest.job.depth) {
         // A history that is to be short is copied: what is borrowed is all there is.
         (Workspace::Mounted, None) if repository.objects_can_be_lent() => {
@@ -107,8 +110,10 @@ async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
         .filter(|paths| !paths.is_empty())
         .map(|paths| CacheSpec { key: cache_key(&repository, manifest), paths: paths.clone() });
     let environment = manifest.environment.clone();
-    let spec = SandboxSpec { labels, environment, scratch, root, borrowed, cache };
-    Ok(Prepared { repository, base, target, spec })
+    let (services, kubernetes) = (manifest.services.clone(), manifest.kubernetes.clone());
+    let spec =
+        SandboxSpec { labels, environment, scratch, root, borrowed, cache, services, kubernetes };
+    Ok(Prepared { repository, base, target, workspace, spec })
 }
 
 /// A repository with the place in it where a job starts, and the one where its result goes.

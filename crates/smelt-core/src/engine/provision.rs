@@ -83,7 +83,7 @@ async fn fill(
 ) -> Result<(), Failure> {
     let fault = |error: SandboxError| of_sandbox(&error);
     let broken = |error: io::Error| Failure::from_error(FailureKind::Fault, &error);
-    if context.runtime().is_some_and(|runtime| runtime.workspace() == Workspace::Streamed) {
+    if prepared.workspace == Workspace::Streamed {
         let root = prepared.spec.root.clone();
         let archive = tokio::task::spawn_blocking(move || archive_root(&root)).await;
         let file = archive.map_err(io::Error::other).flatten().map_err(broken)?;

@@ -12,16 +12,21 @@ use crate::manifest::Session;
 use crate::outcome::Failure;
 use crate::port::SandboxError;
 use crate::session::floor::{Floor, SessionEnd};
+use crate::session::schedule::{self, Ends};
 use async_trait::async_trait;
 use std::path::Path;
 use tokio::time::Instant;
 
-/// Runs sessions. When and from which commits is the engine's affair, and so is what becomes of
-/// their work.
+/// Runs sessions. What becomes of their work is the engine's affair.
 #[async_trait]
 pub(crate) trait Orchestrator: Send + Sync {
     /// Finds, before any session starts, what would keep all of them from working.
     async fn check(&self, floor: &Floor<'_>) -> Result<(), Failure>;
+
+    /// Runs all sessions to their ends: each by itself, in the order of their dependencies.
+    async fn run(&self, floor: &Floor<'_>) -> Ends {
+        schedule::run(floor, self).await
+    }
 
     /// Runs one session to its end, built on `heads`: agent, commit, gate.
     async fn run_session(

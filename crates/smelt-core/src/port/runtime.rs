@@ -1,6 +1,6 @@
 use super::sandbox::{Sandbox, SandboxError};
 use crate::id::{OwnerId, RunId};
-use crate::manifest::{Environment, RuntimeKind, SandboxPath};
+use crate::manifest::{Environment, Kubernetes, RuntimeKind, SandboxPath, Service};
 use crate::name::JobName;
 use async_trait::async_trait;
 use serde::Serialize;
@@ -51,6 +51,10 @@ pub struct SandboxSpec {
     pub borrowed: Vec<PathBuf>,
     /// What is kept between runs.
     pub cache: Option<CacheSpec>,
+    /// Services beside it, for `compose`.
+    pub services: Vec<Service>,
+    /// Where its pod is made, for `kubernetes`.
+    pub kubernetes: Option<Kubernetes>,
 }
 
 /// Whether one thing that a runtime needs is there.
@@ -108,8 +112,9 @@ pub trait Runtime: Send + Sync {
     /// Which one it is.
     fn kind(&self) -> RuntimeKind;
 
-    /// How a workspace gets into its sandboxes.
-    fn workspace(&self) -> Workspace;
+    /// How a workspace gets into its sandboxes. It may have to look at the engine first, as
+    /// [`Self::check`] does.
+    async fn workspace(&self) -> Workspace;
 
     /// Whether it can be used: is the daemon reachable, does the jail work?
     async fn check(&self) -> Readiness;

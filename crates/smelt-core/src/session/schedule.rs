@@ -16,7 +16,7 @@ use tokio::time::Instant;
 pub(crate) type Ends = BTreeMap<SessionName, SessionEnd>;
 
 /// Runs every session to its end: each after those it depends on, none after one that did not pass.
-pub(crate) async fn run(floor: &Floor<'_>, orchestrator: &dyn Orchestrator) -> Ends {
+pub(crate) async fn run<O: Orchestrator + ?Sized>(floor: &Floor<'_>, orchestrator: &O) -> Ends {
     let mut ends = Ends::new();
     let mut waiting: Vec<&Session> = floor.manifest().sessions.iter().collect();
     let mut running = FuturesUnordered::new();
@@ -63,9 +63,9 @@ fn heads(session: &Session, ends: &Ends) -> Vec<Oid> {
     session.depends_on.iter().filter_map(|name| ends.get(name)?.commit.clone()).collect()
 }
 
-async fn run_one(
+async fn run_one<O: Orchestrator + ?Sized>(
     floor: &Floor<'_>,
-    orchestrator: &dyn Orchestrator,
+    orchestrator: &O,
     session: &Session,
     heads: Vec<Oid>,
 ) -> (SessionName, SessionEnd) {

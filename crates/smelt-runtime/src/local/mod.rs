@@ -72,7 +72,7 @@ impl Runtime for LocalRuntime {
         RuntimeKind::Local
     }
 
-    fn workspace(&self) -> Workspace {
+    async fn workspace(&self) -> Workspace {
         self.workspace
     }
 

@@ -49,8 +49,8 @@ impl<R: Runtime> Runtime for Faulty<R> {
         self.inner.kind()
     }
 
-    fn workspace(&self) -> Workspace {
-        self.inner.workspace()
+    async fn workspace(&self) -> Workspace {
+        self.inner.workspace().await
     }
 
     async fn check(&self) -> Readiness {

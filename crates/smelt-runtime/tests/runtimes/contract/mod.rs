@@ -45,7 +45,16 @@ impl Subject {
         std::fs::write(root.join("workspace/hello.txt"), "hello\n").unwrap();
         let labels = Labels { owner: self.owner.clone(), job: "contract".parse().unwrap(), run };
         let environment = self.environment(more);
-        SandboxSpec { labels, environment, scratch, root, borrowed: Vec::new(), cache: None }
+        SandboxSpec {
+            labels,
+            environment,
+            scratch,
+            root,
+            borrowed: Vec::new(),
+            cache: None,
+            services: Vec::new(),
+            kubernetes: None,
+        }
     }
 
     pub fn scratch(&self) -> std::path::PathBuf {
