@@ -86,7 +86,10 @@ fn check_branch(branch: &str) -> Result<(), String> {
     if branch.is_empty() || branch.len() > 200 {
         return Err("a branch name has 1 to 200 characters".into());
     }
-    if branch.starts_with("refs/") || branch == "HEAD" {
+    if branch == "HEAD" {
+        return Err("`HEAD` is not a branch: name the one that the result is to go to".into());
+    }
+    if branch.starts_with("refs/") {
         return Err(format!("`{shown}` is not a branch: name it without `refs/heads/`"));
     }
     for part in branch.split('/') {

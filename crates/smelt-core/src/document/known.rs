@@ -71,6 +71,13 @@ fn retain_known_in(
                 retain_known(table, schema, at, problems, left_out);
             }
         }
+        DeValue::Array(_) if describes_only_tables(schema) => {
+            let shown = at.shown();
+            let message = format!("`[[{shown}]]` is a list, and there is only one");
+            problems.push(Problem::error(span, message).help(format!("write `[{shown}]`")));
+            left_out.insert(at.path());
+            return false;
+        }
         DeValue::Array(array) => {
             if let Some(items) = option_of(schema, "array").and_then(|s| s.get("items")) {
                 for item in array.iter_mut() {
@@ -78,6 +85,12 @@ fn retain_known_in(
                     retain_known_in(item, items, &below, problems, left_out);
                 }
             }
+        }
+        DeValue::String(text) if text.contains('\0') => {
+            let message = format!("`{}` holds a NUL character", at.shown());
+            problems.push(Problem::error(span, message).help("no program can be given one"));
+            left_out.insert(at.path());
+            return false;
         }
         DeValue::String(text) => {
             if let Some(words) = words_of(schema)
@@ -91,6 +104,10 @@ fn retain_known_in(
         _ => {}
     }
     true
+}
+
+fn describes_only_tables(schema: &Schema) -> bool {
+    schema.get("type").is_some_and(|kind| kind == "object")
 }
 
 /// The alternative of `schema` that describes values of the JSON type `kind`.
@@ -187,11 +204,10 @@ fn unknown_word(word: &str, known: &[&str], span: Range<usize>, at: &Place<'_>) 
 
 fn missing_key(key: &str, schema: Option<&Schema>, at: &Place<'_>) -> Problem {
     let what = schema.and_then(|s| s.get("description")).and_then(Schema::as_str);
-    let first = what.and_then(|what| what.split_terminator(['.', '\n']).next());
     let problem =
         Problem::error(at.span.clone(), format!("the required key {} is missing", at.of_key(key)));
-    match first {
-        Some(first) => problem.help(format!("add `{key}`: {}", first.trim())),
+    match what {
+        Some(what) => problem.help(format!("add `{key}`: {}", what.replace('\n', " "))),
         None => problem,
     }
 }

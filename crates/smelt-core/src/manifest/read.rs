@@ -46,7 +46,8 @@ impl Manifest {
         folder: &Path,
         home: Option<&Path>,
     ) -> Result<(Self, Problems), Problems> {
-        if text.trim().is_empty() {
+        let says_nothing = |line: &str| line.trim().is_empty() || line.trim().starts_with('#');
+        if text.lines().all(says_nothing) {
             let problem = Problem::whole("the manifest is empty");
             let help = "`smelt init` writes one to start from";
             return Err(Problems::new(origin, text, vec![problem.help(help)]));

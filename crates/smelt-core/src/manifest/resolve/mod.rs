@@ -219,6 +219,9 @@ fn orchestrator(
 ) -> Option<Orchestrator> {
     let span = table.as_ref().map_or_else(|| whole.clone(), Located::span);
     let table = table.map(Located::into_inner).unwrap_or_default();
+    if around.was_left_out(&["orchestrator.kind"]) {
+        return None;
+    }
     let kind = table.kind.as_deref().copied().unwrap_or_default();
     if kind == OrchestratorKind::Assay {
         for unused in [
