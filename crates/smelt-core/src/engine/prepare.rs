@@ -137,7 +137,8 @@ pub(crate) async fn open(
             git::mirror(git, cache, url, &job.base_ref).await.map_err(of_mirror)?
         }
     };
-    let base = repository.resolve_base(&job.base_ref).await.map_err(of_repository)?;
+    let base = repository.resolve_base(&job.base_ref).await;
+    let base = base.map_err(|error| of_base(&job.repo, error))?;
     repository.check_complete(&base.commit).await.map_err(of_repository)?;
     let target = git::choose_target(&manifest.merge.target, base.branch.as_deref(), &job.name);
     if let RepoLocation::Path(_) = job.repo {
@@ -146,6 +147,21 @@ pub(crate) async fn open(
         checked.map_err(|refusal| of_target(&refusal))?;
     }
     Ok(Opened { repository, base, target })
+}
+
+/// Whoever names a URL need not know of its mirror.
+fn of_base(repo: &RepoLocation, error: RepositoryError) -> Failure {
+    match (repo, error) {
+        (RepoLocation::Url(url), RepositoryError::Unborn { .. }) => {
+            let message = format!("`{url}` has no commit yet");
+            Failure::new(FailureKind::Invalid, message).hint("push a first commit to it")
+        }
+        (RepoLocation::Url(url), RepositoryError::NoSuchBase { name, similar, .. }) => {
+            let path = url.as_str().into();
+            of_repository(RepositoryError::NoSuchBase { path, name, similar })
+        }
+        (_, error) => of_repository(error),
+    }
 }
 
 fn of_repository(error: RepositoryError) -> Failure {

@@ -48,6 +48,14 @@ pub enum RepositoryError {
         /// The most similar name there is.
         similar: Option<String>,
     },
+    /// A name that leads to a commit which is not there.
+    #[error("`{}` lacks the commit that `{name}` is at", path.display())]
+    Damaged {
+        /// The repository.
+        path: PathBuf,
+        /// What was asked for.
+        name: String,
+    },
     /// A partial clone that lacks what the run needs.
     #[error("`{}` is a partial clone, and objects of its history are missing", path.display())]
     Incomplete {
@@ -89,6 +97,10 @@ impl RepositoryError {
                 Some(name) => format!("did you mean `{name}`? `job.base_ref` names the base"),
                 None => "fetch it, or name another base in `job.base_ref`".into(),
             }),
+            Self::Damaged { path, .. } => Some(format!(
+                "objects are missing or can't be read: git -C '{}' fsck",
+                path.display()
+            )),
             Self::Incomplete { path } => Some(format!(
                 "complete it: git -C '{}' fetch --refetch --no-filter; or give its URL as `job.repo`",
                 path.display()
@@ -244,6 +256,10 @@ impl Repository {
             "refs/remotes",
         ];
         let names = self.git().args(format).text().await?;
+        let leads_on = self.git().args(["rev-parse", "--verify", "--quiet", &name]);
+        if leads_on.text_if_any().await?.is_some() {
+            return Ok(RepositoryError::Damaged { path, name });
+        }
         if name == "HEAD" {
             return Ok(RepositoryError::Unborn { path });
         }

@@ -289,6 +289,18 @@ async fn what_can_not_work_is_refused_by_name_with_the_way_out() {
     assert!(matches!(error, RepositoryError::NoSuchBase { .. }));
 }
 
+#[tokio::test]
+async fn a_commit_that_is_not_there_is_not_taken_for_a_new_repository() {
+    let home = Home::new();
+    let repo = with_history(&home, "repo");
+    let head = repo.head();
+    let object = repo.path().join(".git/objects").join(&head[..2]).join(&head[2..]);
+    std::fs::remove_file(object).unwrap();
+    let error = Job::open(&home, repo.path(), "HEAD").await.err().unwrap();
+    assert!(matches!(error, RepositoryError::Damaged { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("fsck"));
+}
+
 mod needs_root {
     use super::*;
 
