@@ -8,8 +8,8 @@ use smelt_core::port::{
     SandboxPaths, SandboxSpec, Workspace,
 };
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
@@ -35,11 +35,14 @@ pub struct Faulty<R> {
     /// Cancelled when the fault is met.
     pub met: CancellationToken,
     died: Arc<AtomicBool>,
+    /// Sandboxes that nobody knows of; they go with the test.
+    unknown: Mutex<Vec<Box<dyn Sandbox>>>,
 }
 
 impl<R> Faulty<R> {
     pub fn new(inner: R, fault: Fault) -> Self {
-        Self { inner, fault, met: CancellationToken::new(), died: Arc::default() }
+        let (met, died) = (CancellationToken::new(), Arc::default());
+        Self { inner, fault, met, died, unknown: Mutex::default() }
     }
 }
 
@@ -66,7 +69,8 @@ impl<R: Runtime> Runtime for Faulty<R> {
                 });
             }
             Fault::ProvisionHangs | Fault::ProvisionPanics => {
-                std::mem::forget(self.inner.provision(spec).await?);
+                let made = self.inner.provision(spec).await?;
+                self.unknown.lock().unwrap().push(made);
                 self.met.cancel();
                 assert_ne!(self.fault, Fault::ProvisionPanics, "a defect in the runtime");
                 std::future::pending().await

@@ -25,7 +25,6 @@ pub async fn orphans_are_listed_and_reaped_by_label(subject: &Subject) {
     let abandoned = subject.runtime.provision(&spec).await.unwrap();
     let foreign = subject.runtime.provision(&other).await.unwrap();
     assert!(sh(&*abandoned, "mkdir ~/a && touch ~/a/b && chmod 0 ~/a").await.0.success());
-    std::mem::forget(abandoned);
     let mut runs: Vec<_> =
         subject.runtime.list(&subject.owner).await.unwrap().into_iter().map(|o| o.run).collect();
     runs.sort();
@@ -42,6 +41,7 @@ pub async fn orphans_are_listed_and_reaped_by_label(subject: &Subject) {
     subject.runtime.reap(&subject.owner, &other.labels.run).await.unwrap();
     // What is not there is as good as reaped.
     subject.runtime.reap(&subject.owner, &spec.labels.run).await.unwrap();
+    drop(abandoned);
 }
 
 pub async fn what_it_can_not_do_is_refused_and_leaves_nothing(subject: &Subject) {
