@@ -4,6 +4,7 @@
 //! private home and `/tmp`, the run's own folder, its own namespaces and no capabilities. Where no
 //! jail can be made it refuses, unless the job accepts to run without.
 
+mod archive;
 mod cgroup;
 mod etc;
 mod exec;
@@ -11,6 +12,7 @@ mod host;
 mod jail;
 mod limits;
 mod mounts;
+mod plan;
 mod processes;
 mod sandbox;
 mod spawner;
