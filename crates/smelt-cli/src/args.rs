@@ -181,7 +181,7 @@ pub struct Status {
     #[arg(value_name = "JOB_NAME")]
     pub job: Option<String>,
     /// The run, or the start or end of its id; the newest where it is missing
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "job")]
     pub run: Option<String>,
     #[command(flatten)]
     pub dir: Dir,

@@ -181,4 +181,17 @@ mod tests {
         assert!(matches!(call.await, Err(GitError::TimedOut { .. })));
         assert!(!lock.exists());
     }
+
+    /// Ctrl-C goes to the terminal's foreground group: it is for Smelt, not for a git in the middle of
+    /// writing refs.
+    #[tokio::test]
+    async fn git_leads_a_process_group_of_its_own_unless_it_may_ask() {
+        let (_folder, git) = program("cut -d ' ' -f 5 < /proc/$$/stat; echo $$");
+        let told = git.isolated().text().await.unwrap();
+        let (group, own) = told.split_once('\n').unwrap();
+        assert_eq!(group, own);
+        let told = git.as_user().in_foreground().text().await.unwrap();
+        let (group, own) = told.split_once('\n').unwrap();
+        assert_ne!(group, own);
+    }
 }

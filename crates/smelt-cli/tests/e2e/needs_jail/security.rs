@@ -350,3 +350,15 @@ fn limits_hold() {
     assert_eq!(repo.git(&["show", &format!("{reference}:got.txt")]), "");
     env.nothing_is_left(&repo);
 }
+
+#[test]
+fn folders_deeper_than_any_path_are_removed_and_cost_nothing() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    let agent = "echo kept > kept.txt
+        cd; n=0; while [ $n -lt 1200 ]; do mkdir d && cd -P d && n=$((n + 1)) || exit 1; done";
+    let manifest = env.manifest("job", agent, &session("one", "true", ""));
+    env.run(&manifest).with_code(0);
+    assert_eq!(repo.git(&["show", "smelt/job:kept.txt"]), "kept");
+    env.nothing_is_left(&repo);
+}
