@@ -25,7 +25,7 @@ impl Interrupt {
 }
 
 /// A job's deadline, and the hands that can stop it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     deadline: Instant,
     cancellation: Cancellation,

@@ -20,7 +20,7 @@ use crate::port::{Cancellation, JobRequest, JobRunner, Runtime};
 use crate::secret::Redactor;
 use async_trait::async_trait;
 use futures::FutureExt;
-use phase::{Phase, Preparing};
+use phase::{Delivering, Phase, Preparing};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -51,7 +51,17 @@ pub(crate) struct Context<'a> {
     pub(crate) redactor: Redactor,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn new(
+        engine: &'a Engine,
+        request: &'a JobRequest,
+        events: &'a EventSink,
+        clock: Clock,
+    ) -> Self {
+        let redactor = Redactor::new(request.secrets.values());
+        Self { engine, request, events, clock, redactor }
+    }
+
     /// The folder of this run alone.
     pub(crate) fn scratch(&self) -> PathBuf {
         let JobRequest { owner, run, .. } = self.request;
@@ -64,14 +74,39 @@ impl Context<'_> {
     }
 }
 
-#[async_trait]
-impl JobRunner for Engine {
-    async fn run(
+/// What the first half of a run has come to: work that has passed the quarantine, or an end without
+/// any. Deliver it: until then what the run has made is still there.
+pub struct Executed {
+    end: Half,
+    clock: Clock,
+    started: Instant,
+}
+
+impl Executed {
+    /// How the run has ended, where there is nothing to deliver.
+    pub fn ended(&self) -> Option<&Conclusion> {
+        match &self.end {
+            Half::Work(_) => None,
+            Half::Ended(conclusion) => Some(conclusion),
+        }
+    }
+}
+
+/// Where the first half of a run ends.
+enum Half {
+    Work(Box<Delivering>),
+    Ended(Conclusion),
+}
+
+impl Engine {
+    /// The first half of a run: everything that happens in a sandbox, up to commits that have passed
+    /// the quarantine. It needs nothing of a forge.
+    pub async fn execute(
         &self,
-        request: JobRequest,
-        events: EventSink,
+        request: &JobRequest,
+        events: &EventSink,
         cancellation: Cancellation,
-    ) -> Conclusion {
+    ) -> Executed {
         let started = Instant::now();
         let job = &request.manifest.job;
         let sessions = request.manifest.sessions.iter();
@@ -86,16 +121,34 @@ impl JobRunner for Engine {
                 .map(|s| SessionPlan { name: s.name.clone(), depends_on: s.depends_on.clone() })
                 .collect(),
         });
-        let context = Context {
-            engine: self,
-            request: &request,
-            events: &events,
-            clock: Clock::new(job.timeout, cancellation),
-            redactor: Redactor::new(request.secrets.values()),
+        let clock = Clock::new(job.timeout, cancellation);
+        let context = Context::new(self, request, events, clock.clone());
+        let half = first_half(&context);
+        let end = match AssertUnwindSafe(half).catch_unwind().await {
+            Ok(end) => end,
+            Err(panic) => Half::Ended(after_panic(&context, &said(&*panic)).await),
         };
-        let conclusion = match AssertUnwindSafe(carry_through(&context)).catch_unwind().await {
-            Ok(conclusion) => conclusion,
-            Err(panic) => after_panic(&context, &said(&*panic)).await,
+        Executed { end, clock, started }
+    }
+
+    /// The second half: the work is put where it belongs, and what is left of the run is removed.
+    pub async fn deliver(
+        &self,
+        request: &JobRequest,
+        executed: Executed,
+        events: &EventSink,
+    ) -> Conclusion {
+        let Executed { end, clock, started } = executed;
+        let context = Context::new(self, request, events, clock);
+        let conclusion = match end {
+            Half::Ended(conclusion) => conclusion,
+            Half::Work(work) => {
+                let half = second_half(&context, Phase::Delivering(*work));
+                match AssertUnwindSafe(half).catch_unwind().await {
+                    Ok(conclusion) => conclusion,
+                    Err(panic) => after_panic(&context, &said(&*panic)).await,
+                }
+            }
         };
         events.emit(JobEvent::RunFinished {
             conclusion: conclusion.clone(),
@@ -105,25 +158,58 @@ impl JobRunner for Engine {
     }
 }
 
+#[async_trait]
+impl JobRunner for Engine {
+    async fn run(
+        &self,
+        request: JobRequest,
+        events: EventSink,
+        cancellation: Cancellation,
+    ) -> Conclusion {
+        let executed = self.execute(&request, &events, cancellation).await;
+        self.deliver(&request, executed, &events).await
+    }
+}
+
 /// One owner, one loop: each phase makes the next.
-async fn carry_through(context: &Context<'_>) -> Conclusion {
+async fn first_half(context: &Context<'_>) -> Half {
     let mut phase = Phase::Preparing(Preparing);
-    let mut name = phase.name();
     loop {
-        if let Phase::TearingDown(end) = &mut phase {
-            tell_where_the_time_was_up(context, name, &mut end.conclusion);
-        }
-        name = phase.name();
-        context.events.emit(JobEvent::Phase { phase: name });
         phase = match phase {
-            Phase::Preparing(phase) => phase.step(context).await,
-            Phase::Provisioning(phase) => phase.step(context).await,
-            Phase::Executing(phase) => phase.step(context).await,
-            Phase::Collecting(phase) => phase.step(context).await,
-            Phase::Delivering(phase) => phase.step(context).await,
-            Phase::TearingDown(phase) => return phase.step(context).await,
+            Phase::Delivering(work) => return Half::Work(Box::new(work)),
+            phase => match step(context, phase).await {
+                Ok(next) => next,
+                Err(conclusion) => return Half::Ended(conclusion),
+            },
         };
     }
+}
+
+async fn second_half(context: &Context<'_>, mut phase: Phase) -> Conclusion {
+    loop {
+        phase = match step(context, phase).await {
+            Ok(next) => next,
+            Err(conclusion) => return conclusion,
+        };
+    }
+}
+
+/// From one phase to the next; from the last one to the run's conclusion.
+async fn step(context: &Context<'_>, phase: Phase) -> Result<Phase, Conclusion> {
+    let name = phase.name();
+    context.events.emit(JobEvent::Phase { phase: name });
+    let mut next = match phase {
+        Phase::Preparing(phase) => phase.step(context).await,
+        Phase::Provisioning(phase) => phase.step(context).await,
+        Phase::Executing(phase) => phase.step(context).await,
+        Phase::Collecting(phase) => phase.step(context).await,
+        Phase::Delivering(phase) => phase.step(context).await,
+        Phase::TearingDown(phase) => return Err(phase.step(context).await),
+    };
+    if let Phase::TearingDown(end) = &mut next {
+        tell_where_the_time_was_up(context, name, &mut end.conclusion);
+    }
+    Ok(next)
 }
 
 fn tell_where_the_time_was_up(

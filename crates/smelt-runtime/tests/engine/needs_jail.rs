@@ -38,35 +38,41 @@ impl Bench {
         if self.streaming { runtime.streaming() } else { runtime }
     }
 
-    /// Runs a job; `meet` is called with the ways to stop it once the fault is met.
-    async fn run(&self, job: &str, agent: &str, meet: impl FnOnce(&Cancellation)) -> Ran {
+    fn engine(&self, runtime: Arc<dyn Runtime>) -> Engine {
+        Engine {
+            git: Git::new("git", self.home.environment()),
+            runtimes: [(RuntimeKind::Local, runtime)].into(),
+            scratch: self.home.path().join("scratch"),
+            cache: self.home.path().join("cache"),
+            limits: Limits::default(),
+        }
+    }
+
+    fn request(&self, job: &str, agent: &str) -> JobRequest {
         let text = format!(
             "[job]\nname = \"job\"\nrepo = \"repo\"\n{job}\n[environment]\nruntime = \"local\"\n\
              [orchestrator]\nkind = \"direct\"\ncommand = '''{agent} # AGENT'''\n\
              [[session]]\nname = \"one\"\nspec = \"x\"\nharness = \"true\"\ntimeout = 60\n"
         );
-        let manifest = Manifest::parse(&text, "job", self.home.path(), None).unwrap().0;
-        let faulty = Arc::new(Faulty::new(self.runtime(), self.fault));
-        let met = faulty.met.clone();
-        let runtime: Arc<dyn Runtime> = faulty;
-        let engine = Engine {
-            git: Git::new("git", self.home.environment()),
-            runtimes: [(RuntimeKind::Local, Arc::clone(&runtime))].into(),
-            scratch: self.home.path().join("scratch"),
-            cache: self.home.path().join("cache"),
-            limits: Limits::default(),
-        };
-        let run = RunId::new(jiff::Timestamp::now());
-        let owner = OwnerId::random();
-        let request = JobRequest {
-            run: run.clone(),
-            owner: owner.clone(),
-            manifest,
+        JobRequest {
+            run: RunId::new(jiff::Timestamp::now()),
+            owner: OwnerId::random(),
+            manifest: Manifest::parse(&text, "job", self.home.path(), None).unwrap().0,
             secrets: Default::default(),
             keep: false,
             deliver: true,
             bundle: self.home.path().join("result.bundle"),
-        };
+        }
+    }
+
+    /// Runs a job; `meet` is called with the ways to stop it once the fault is met.
+    async fn run(&self, job: &str, agent: &str, meet: impl FnOnce(&Cancellation)) -> Ran {
+        let faulty = Arc::new(Faulty::new(self.runtime(), self.fault));
+        let met = faulty.met.clone();
+        let runtime: Arc<dyn Runtime> = faulty;
+        let engine = self.engine(Arc::clone(&runtime));
+        let request = self.request(job, agent);
+        let (run, owner) = (request.run.clone(), request.owner.clone());
         let cancellation = Cancellation::default();
         let (sink, mut stream) = channel();
         let stopping = async {
@@ -195,4 +201,26 @@ async fn an_abort_ends_bringing_the_work_out() {
         .await;
     assert_eq!(ran.conclusion.outcome, Outcome::Cancelled);
     assert!(!repo.refs().contains("refs/heads/smelt"));
+}
+
+#[tokio::test]
+async fn the_halves_can_be_called_one_after_the_other() {
+    let bench = Bench::new(Fault::None);
+    let repo = TestRepo::new(&bench.home, "repo");
+    let engine = bench.engine(Arc::new(bench.runtime()));
+    let (request, (sink, _stream)) = (bench.request("", WORK), channel());
+    let executed = engine.execute(&request, &sink, Cancellation::default()).await;
+    assert!(executed.ended().is_none());
+    let base = format!("refs/smelt/runs/{}/base", request.run);
+    assert!(repo.refs().contains(&base));
+    assert!(!repo.refs().contains("refs/heads/smelt"), "{}", repo.refs());
+    let conclusion = engine.deliver(&request, executed, &sink).await;
+    assert_eq!(conclusion.outcome, Outcome::Complete);
+    assert_eq!(repo.git(&["show", "smelt/job:work.txt"]), "work");
+    // A run that comes to nothing has ended with its first half, and has been cleaned up.
+    let request = bench.request("", "exit 1");
+    let executed = engine.execute(&request, &sink, Cancellation::default()).await;
+    let conclusion = engine.deliver(&request, executed, &sink).await;
+    assert_eq!(conclusion.outcome, Outcome::Failed);
+    assert!(!bench.home.path().join("scratch").join(request.owner.as_str()).exists());
 }
