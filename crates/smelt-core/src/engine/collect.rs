@@ -13,6 +13,7 @@ use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
 use crate::port::{Exit, ExitStatus, Output, Sandbox, SandboxError};
 use crate::sandbox_git::{SandboxGit, SandboxGitError};
 use crate::session::floor::Floor;
+use crate::tree::remove_tree;
 use async_trait::async_trait;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -164,9 +165,25 @@ impl<'a> WayOut<'a> {
     }
 
     /// Takes the work of `sessions` and the result out together; `name` is that of no other try.
+    /// What is refused makes room for the next one.
     async fn take(
         &self,
         name: &str,
+        sessions: &[(SessionName, Oid)],
+        result: Option<&Oid>,
+    ) -> Result<Checked, CollectError> {
+        let folder = self.prepared.spec.scratch.join("out").join(name);
+        let taken = self.take_into(&folder, sessions, result).await;
+        if taken.is_err() {
+            // What can't be removed now goes with the run.
+            let _ = tokio::task::spawn_blocking(move || remove_tree(&folder)).await;
+        }
+        taken
+    }
+
+    async fn take_into(
+        &self,
+        folder: &Path,
         sessions: &[(SessionName, Oid)],
         result: Option<&Oid>,
     ) -> Result<Checked, CollectError> {
@@ -174,8 +191,7 @@ impl<'a> WayOut<'a> {
         let mut wanted: Vec<_> =
             refs.map(|(n, (_, commit))| (session_ref(n), commit.clone())).collect();
         wanted.extend(result.map(|commit| (RESULT.to_owned(), commit.clone())));
-        let folder = self.prepared.spec.scratch.join("out").join(name);
-        tokio::fs::create_dir_all(&folder).await.map_err(QuarantineError::from)?;
+        tokio::fs::create_dir_all(folder).await.map_err(QuarantineError::from)?;
         let bundle = folder.join("bundle");
         self.bundle(&wanted, &bundle).await?;
 
@@ -220,8 +236,7 @@ async fn save(
     sandbox: &dyn Sandbox,
     work: &mut Work,
 ) -> Result<(), SandboxGitError> {
-    let Context { request, events, clock, redactor, .. } = context;
-    let floor = Floor::new(request, sandbox, events, redactor, clock, &prepared.base);
+    let floor = WayOut { context, prepared, sandbox }.floor();
     while let Some((name, worktree)) = work.unsaved.last() {
         match floor.keep_work(name, worktree).await {
             Ok(committed) => work.sessions.push((name.clone(), committed.head)),

@@ -123,12 +123,7 @@ impl Engine {
         });
         let clock = Clock::new(job.timeout, cancellation);
         let context = Context::new(self, request, events, clock.clone());
-        let half = first_half(&context);
-        let end = match AssertUnwindSafe(half).catch_unwind().await {
-            Ok(end) => end,
-            Err(panic) => Half::Ended(after_panic(&context, &said(&*panic)).await),
-        };
-        Executed { end, clock, started }
+        Executed { end: first_half(&context).await, clock, started }
     }
 
     /// The second half: the work is put where it belongs, and what is left of the run is removed.
@@ -142,13 +137,7 @@ impl Engine {
         let context = Context::new(self, request, events, clock);
         let conclusion = match end {
             Half::Ended(conclusion) => conclusion,
-            Half::Work(work) => {
-                let half = second_half(&context, Phase::Delivering(*work));
-                match AssertUnwindSafe(half).catch_unwind().await {
-                    Ok(conclusion) => conclusion,
-                    Err(panic) => after_panic(&context, &said(&*panic)).await,
-                }
-            }
+            Half::Work(work) => second_half(&context, Phase::Delivering(*work)).await,
         };
         events.emit(JobEvent::RunFinished {
             conclusion: conclusion.clone(),
@@ -198,13 +187,19 @@ async fn second_half(context: &Context<'_>, mut phase: Phase) -> Conclusion {
 async fn step(context: &Context<'_>, phase: Phase) -> Result<Phase, Conclusion> {
     let name = phase.name();
     context.events.emit(JobEvent::Phase { phase: name });
-    let mut next = match phase {
-        Phase::Preparing(phase) => phase.step(context).await,
-        Phase::Provisioning(phase) => phase.step(context).await,
-        Phase::Executing(phase) => phase.step(context).await,
-        Phase::Collecting(phase) => phase.step(context).await,
-        Phase::Delivering(phase) => phase.step(context).await,
-        Phase::TearingDown(phase) => return Err(phase.step(context).await),
+    let step = async {
+        Ok(match phase {
+            Phase::Preparing(phase) => phase.step(context).await,
+            Phase::Provisioning(phase) => phase.step(context).await,
+            Phase::Executing(phase) => phase.step(context).await,
+            Phase::Collecting(phase) => phase.step(context).await,
+            Phase::Delivering(phase) => phase.step(context).await,
+            Phase::TearingDown(phase) => return Err(phase.step(context).await),
+        })
+    };
+    let mut next = match AssertUnwindSafe(step).catch_unwind().await {
+        Ok(next) => next?,
+        Err(panic) => return Err(after_panic(context, &said(&*panic)).await),
     };
     if let Phase::TearingDown(end) = &mut next {
         tell_where_the_time_was_up(context, name, &mut end.conclusion);
