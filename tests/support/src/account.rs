@@ -36,14 +36,15 @@ impl Account {
         assert!(status.expect("chown is there").success(), "{} can be given away", path.display());
     }
 
-    /// `setpriv` and its arguments, to stand before a program.
+    /// `setpriv` and its arguments, to stand before a program. The user's groups come along: they
+    /// are what lets it talk to a container engine.
     pub fn prefix(&self) -> Vec<String> {
         let (uid, gid) = (self.uid, self.gid);
         [
             "/usr/bin/setpriv",
             &format!("--reuid={uid}"),
             &format!("--regid={gid}"),
-            "--clear-groups",
+            "--init-groups",
             "--",
         ]
         .map(str::to_owned)
