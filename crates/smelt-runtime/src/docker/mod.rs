@@ -1,0 +1,4 @@
+//! Docker.
+#![allow(dead_code, unused_imports)]
+
+mod endpoint;
