@@ -2,3 +2,4 @@
 #![allow(dead_code, unused_imports)]
 
 mod endpoint;
+mod login;

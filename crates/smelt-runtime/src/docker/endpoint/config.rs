@@ -127,20 +127,20 @@ fn first_there(sockets: Vec<PathBuf>) -> Result<Endpoint, EndpointError> {
     }
 }
 
-/// A file of Docker's own; `None` where there is none.
+/// A file of Docker's own; `None` where there is none. The error repeats nothing of its text: some hold
+/// secrets.
 pub(in crate::docker) fn read<T: DeserializeOwned>(
     path: &Path,
 ) -> Result<Option<T>, EndpointError> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| EndpointError::File {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |why| EndpointError::File { path: path.to_owned(), why };
     match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| failed(error.into())),
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            failed(format!("what stands in line {} is not as Docker writes it", error.line()))
+        }),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(None)
         }
-        Err(error) => Err(failed(error.into())),
+        Err(error) => Err(failed(error.to_string())),
     }
 }
 
@@ -246,7 +246,11 @@ mod tests {
         }
         config.docker_context = None;
         fs::write(config.config_dir.join("config.json"), "{").unwrap();
-        assert!(found(&config).contains("config.json can't be read: EOF"), "{}", found(&config));
+        assert!(
+            found(&config).contains("config.json can't be read: what stands in line 1"),
+            "{}",
+            found(&config)
+        );
     }
 
     #[test]

@@ -109,9 +109,9 @@ impl TlsFiles {
         let some = ours.iter().any(|path| path.exists());
         let needed = [&self.ca].into_iter().chain(ours.into_iter().filter(|_| some));
         for path in needed {
-            std::fs::File::open(path).map_err(|source| EndpointError::File {
+            std::fs::File::open(path).map_err(|error| EndpointError::File {
                 path: path.clone(),
-                source: source.into(),
+                why: error.to_string(),
             })?;
         }
         Ok(())

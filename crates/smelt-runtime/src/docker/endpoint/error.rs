@@ -19,8 +19,8 @@ pub(in crate::docker) enum EndpointError {
     #[error("the Docker context {name:?} {why}")]
     Context { name: String, why: &'static str },
     /// A file of Docker's own, or one that it names.
-    #[error("{} can't be read: {source}", path.display())]
-    File { path: PathBuf, source: Box<dyn Error + Send + Sync> },
+    #[error("{} can't be read: {why}", path.display())]
+    File { path: PathBuf, why: String },
     /// No socket is there.
     #[error("no container engine listens on this machine: there is no {}", listed(sockets))]
     NoSocket { sockets: Vec<PathBuf> },
