@@ -51,6 +51,12 @@ impl Settings {
         Ok(settings)
     }
 
+    /// A variable of the environment, unless it is empty or no text.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let found = self.environment.iter().find(|(key, _)| key == name)?;
+        found.1.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
+    }
+
     /// What the user's configuration says of secrets.
     pub fn read_config(&self) -> Result<BTreeMap<SecretName, SecretSource>> {
         match &self.config {

@@ -5,8 +5,9 @@ use smelt_core::engine::Engine;
 use smelt_core::git::{Git, Limits};
 use smelt_core::manifest::RuntimeKind;
 use smelt_core::port::Runtime;
+use smelt_runtime::docker::{DockerRuntime, EngineConfig};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Git on this machine, run as the user.
@@ -25,6 +26,8 @@ pub fn runtimes(
     accept_unsandboxed: bool,
 ) -> HashMap<RuntimeKind, Arc<dyn Runtime>> {
     let mut runtimes: HashMap<RuntimeKind, Arc<dyn Runtime>> = HashMap::new();
+    let docker = DockerRuntime::new(container_engine(settings), &settings.cache);
+    runtimes.insert(RuntimeKind::Docker, Arc::new(docker));
     #[cfg(target_os = "linux")]
     {
         use smelt_runtime::local::{LocalConfig, LocalRuntime};
@@ -38,6 +41,22 @@ pub fn runtimes(
         runtimes.insert(RuntimeKind::Local, Arc::new(local));
     }
     runtimes
+}
+
+/// What the environment says of the container engine, as Docker's own client reads it.
+fn container_engine(settings: &Settings) -> EngineConfig {
+    let variable = |name| settings.variable(name);
+    let path = |name| variable(name).map(PathBuf::from);
+    let home = settings.home.as_deref().unwrap_or(Path::new("/"));
+    EngineConfig {
+        docker_host: variable("DOCKER_HOST"),
+        docker_context: variable("DOCKER_CONTEXT"),
+        config_dir: path("DOCKER_CONFIG").unwrap_or_else(|| home.join(".docker")),
+        tls_verify: variable("DOCKER_TLS_VERIFY").is_some(),
+        cert_path: path("DOCKER_CERT_PATH"),
+        runtime_dir: path("XDG_RUNTIME_DIR"),
+        path: settings.path.clone(),
+    }
 }
 
 /// The engine with everything there is.

@@ -1,6 +1,8 @@
-//! What makes sandboxes, behind smelt-core's `Runtime` port: `local`, a jail of processes on this
-//! machine.
+//! What makes sandboxes, behind smelt-core's `Runtime` port: `docker`, containers of an engine here or
+//! elsewhere, and `local`, a jail of processes on this machine.
 
+mod archive;
 pub mod docker;
 #[cfg(target_os = "linux")]
 pub mod local;
+mod names;

@@ -3,7 +3,7 @@
 use super::cache;
 use super::runs::{existing, is_missing};
 use crate::args::Clean;
-use crate::error::{CliError, Result};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::report::{print, words};
 use crate::settings::Settings;
@@ -12,12 +12,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use smelt_core::git::{self, Git, Repository, RepositoryError};
 use smelt_core::id::{OwnerId, RunId};
+use smelt_core::manifest::RuntimeKind;
 use smelt_core::outcome::{Failure, FailureKind, Outcome, chain};
-use smelt_core::port::Runtime;
+use smelt_core::port::{Runtime, SandboxError};
 use smelt_core::state::{JobFolder, LockError, RunFolder, RunState, StateFolder};
 use smelt_core::text::count;
 use smelt_core::tree::remove_tree;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,15 +58,16 @@ pub async fn clean(args: &Clean) -> Result {
         git: wiring::git(&settings),
         owner,
         runtimes: runtimes.into_values().collect(),
+        used: HashSet::new(),
         now: Timestamp::now(),
         cleaned: Cleaned { dry_run: args.dry_run, ..Cleaned::default() },
     };
     for job in &jobs {
         cleaner.job(job).await;
     }
-    cleaner.leftovers(&state).await?;
+    cleaner.leftovers(&state).await;
     if args.cache {
-        cleaner.cache(&settings.cache);
+        cleaner.cache(&settings.cache).await;
     }
     tell(&cleaner.cleaned, args.json)?;
     Ok(if cleaner.cleaned.problems.is_empty() { Exit::Success } else { Exit::Failed })
@@ -76,6 +78,8 @@ struct Cleaner<'a> {
     git: Git,
     owner: OwnerId,
     runtimes: Vec<Arc<dyn Runtime>>,
+    /// Runtimes that some run of this folder has used.
+    used: HashSet<RuntimeKind>,
     now: Timestamp,
     cleaned: Cleaned,
 }
@@ -105,6 +109,7 @@ impl Cleaner<'_> {
         for (n, run) in runs.iter().enumerate() {
             match run.state() {
                 Ok(state) => {
+                    self.used.insert(state.runtime);
                     let old = self.is_old(state.finished_at.unwrap_or(state.updated_at));
                     if n < newest && old {
                         self.remove(run, Some(&state)).await;
@@ -187,10 +192,15 @@ impl Cleaner<'_> {
     }
 
     /// Sandboxes that carry this folder's label and belong to no run that goes on.
-    async fn leftovers(&mut self, state: &StateFolder) -> Result<()> {
+    async fn leftovers(&mut self, state: &StateFolder) {
         for runtime in self.runtimes.clone() {
-            let failed = |error| CliError::new(Exit::Failed, anyhow::Error::new(error));
-            let sandboxes = runtime.list(&self.owner).await.map_err(failed)?;
+            let sandboxes = match runtime.list(&self.owner).await {
+                Ok(sandboxes) => sandboxes,
+                Err(error) => {
+                    self.not_asked(&*runtime, &error);
+                    continue;
+                }
+            };
             // Looked at after the sandboxes: each was made by a run that had its job by then.
             let holders = state.jobs().into_iter().filter_map(|job| job.holder());
             let alive: BTreeSet<_> = holders.filter_map(|holder| holder.run_id).collect();
@@ -207,11 +217,18 @@ impl Cleaner<'_> {
                 }
             }
         }
-        Ok(())
+    }
+
+    /// A runtime that can't be used, and never was by this folder's runs, has nothing of theirs.
+    fn not_asked(&mut self, runtime: &dyn Runtime, error: &SandboxError) {
+        let unused = !self.used.contains(&runtime.kind());
+        if !(unused && matches!(error, SandboxError::Unavailable { .. })) {
+            self.cleaned.problems.push(chain(error));
+        }
     }
 
     /// Clears what all state folders share: not while any run uses it.
-    fn cache(&mut self, cache: &Path) {
+    async fn cache(&mut self, cache: &Path) {
         let _hold = match cache::hold_alone(cache) {
             Ok(Some(hold)) => hold,
             Ok(None) => {
@@ -224,6 +241,12 @@ impl Cleaner<'_> {
             let removed = if self.args.dry_run { Ok(()) } else { remove_tree(&folder) };
             if let Err(error) = removed {
                 return self.problem(&folder, &error);
+            }
+        }
+        for runtime in self.runtimes.clone() {
+            let cleared = if self.args.dry_run { Ok(()) } else { runtime.clear_cache().await };
+            if let Err(error) = cleared {
+                self.not_asked(&*runtime, &error);
             }
         }
         self.cleaned.cache = Some(cache.display().to_string());

@@ -71,7 +71,8 @@ fn wanted(runtime: Option<RuntimeName>) -> Vec<RuntimeKind> {
         Some(RuntimeName::Docker) => vec![RuntimeKind::Docker],
         Some(RuntimeName::Compose) => vec![RuntimeKind::Compose],
         Some(RuntimeName::Kubernetes) => vec![RuntimeKind::Kubernetes],
-        Some(RuntimeName::Local) | None => vec![RuntimeKind::Local],
+        Some(RuntimeName::Local) => vec![RuntimeKind::Local],
+        None => vec![RuntimeKind::Docker, RuntimeKind::Local],
     }
 }
 

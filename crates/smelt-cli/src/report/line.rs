@@ -22,7 +22,10 @@ fn told(event: &JobEvent) -> String {
             let branch = branch.as_deref().unwrap_or("detached");
             format!("base {branch} at {}; the result goes to {target}", short(commit))
         }
-        JobEvent::SandboxReady { isolation, .. } => format!("sandbox: {isolation}"),
+        JobEvent::SandboxReady { isolation, image, .. } => {
+            let image = image.as_ref().map(|image| format!(" ({image})")).unwrap_or_default();
+            format!("sandbox: {isolation}{image}")
+        }
         JobEvent::Notice { level, message, session } => {
             let about = session.as_ref().map(|name| format!("[{name}] ")).unwrap_or_default();
             let level = if *level == Level::Warning { "warning: " } else { "" };

@@ -54,6 +54,8 @@ pub(crate) struct Prepared {
     pub(crate) workspace: Workspace,
     /// The sandbox to be made.
     pub(crate) spec: SandboxSpec,
+    /// What it is made of, by digest.
+    pub(crate) image: Option<String>,
 }
 
 /// The sandbox is made.

@@ -1,8 +1,9 @@
 //! Preparing: the repository is opened, the base resolved and pinned, the workspace made.
 
 use super::phase::{Phase, Prepared, Preparing, Provisioning};
+use super::provision::of_sandbox;
 use super::{Context, Engine};
-use crate::event::{JobEvent, Level};
+use crate::event::{JobEvent, Level, OutputSource};
 use crate::git::{
     self, Base, Identity, MirrorError, Objects, Repository, RepositoryError, TargetRefusal,
     WorkspacePlan,
@@ -12,11 +13,13 @@ use crate::name::BranchName;
 use crate::orchestrator::preset;
 use crate::outcome::{Failure, FailureKind};
 use crate::port::{CacheSpec, Labels, SandboxPaths, SandboxSpec, Workspace};
+use crate::session::lines::Lines;
 use crate::text::clean_inline;
 use sha2::{Digest, Sha256};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Commits of history that a streamed workspace has when the manifest does not say.
 const STREAMED_DEPTH: NonZeroU32 = NonZeroU32::new(50).expect("50 is not zero");
@@ -29,14 +32,7 @@ const DETACHED_BRANCH: &str = "smelt-base";
 
 impl Preparing {
     pub(super) async fn step(self, context: &Context<'_>) -> Phase {
-        // A runtime looks at its machine or its daemon meanwhile, and remembers.
-        let warm_up = async {
-            if let Some(runtime) = context.runtime() {
-                runtime.check().await;
-            }
-        };
-        let prepare = async { tokio::join!(prepare(context), warm_up).0 };
-        match context.clock.unless_interrupted(prepare).await {
+        match context.clock.unless_interrupted(prepare_all(context)).await {
             Ok(Ok(prepared)) => Phase::Provisioning(Provisioning { prepared }),
             // A git in the terminal's foreground hears of Ctrl-C before Smelt does.
             Ok(Err(failure)) => match context.clock.interrupt_within(HEARD_LATER).await {
@@ -48,11 +44,31 @@ impl Preparing {
     }
 }
 
-async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
+/// Prepares the repository, and what the sandbox is made of meanwhile. A repository that can't be used
+/// ends both, and is told first.
+async fn prepare_all(context: &Context<'_>) -> Result<Prepared, Failure> {
     let manifest = &context.request.manifest;
     if let Some(failure) = not_there_yet(context.engine, manifest, context.request.deliver) {
         return Err(failure);
     }
+    let given_up = CancellationToken::new();
+    let repository = async { prepare(context).await.inspect_err(|_| given_up.cancel()) };
+    let image = given_up.run_until_cancelled(prepare_image(context));
+    let (prepared, image) = tokio::join!(repository, image);
+    let prepared = prepared?;
+    Ok(Prepared { image: image.transpose()?.flatten(), ..prepared })
+}
+
+async fn prepare_image(context: &Context<'_>) -> Result<Option<String>, Failure> {
+    let Some(runtime) = context.runtime() else { return Ok(None) };
+    let mut lines = Lines::new(context.events, &context.redactor, None, OutputSource::Image, 0);
+    let image = runtime.prepare(&context.request.manifest.environment, &mut lines).await;
+    lines.finish().await;
+    image.map_err(|error| of_sandbox(&error))
+}
+
+async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
+    let manifest = &context.request.manifest;
     let opened = open(&context.engine.git, &context.engine.cache, manifest).await?;
     let Opened { repository, base, target } = opened;
     let (head, commit) = (git::refs::base(&context.request.run), base.commit.as_str());
@@ -73,7 +89,7 @@ async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
         Failure::new(FailureKind::Fault, format!("`{}` can't be made: {error}", root.display()))
     })?;
     let workspace = match context.runtime() {
-        Some(runtime) => runtime.workspace().await,
+        Some(runtime) => runtime.workspace(&manifest.environment).await,
         None => Workspace::Mounted,
     };
     let borrowed = match (workspace, manifest.job.depth) {
@@ -113,7 +129,7 @@ async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
     let (services, kubernetes) = (manifest.services.clone(), manifest.kubernetes.clone());
     let spec =
         SandboxSpec { labels, environment, scratch, root, borrowed, cache, services, kubernetes };
-    Ok(Prepared { repository, base, target, workspace, spec })
+    Ok(Prepared { repository, base, target, workspace, spec, image: None })
 }
 
 /// A repository with the place in it where a job starts, and the one where its result goes.

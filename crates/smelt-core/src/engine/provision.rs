@@ -67,6 +67,7 @@ pub(super) async fn make(
     context.events.emit(JobEvent::SandboxReady {
         id: sandbox.id().to_owned(),
         isolation: isolation.summary.clone(),
+        image: prepared.image.clone(),
     });
     for message in &isolation.gaps {
         let (level, message) = (Level::Warning, message.clone());

@@ -120,6 +120,8 @@ impl fmt::Display for SessionState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputSource {
+    /// The pull or the build of the sandbox's image.
+    Image,
     /// A setup command's.
     Setup,
     /// The agent's.
@@ -132,6 +134,7 @@ impl OutputSource {
     /// The word for it in files and events.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Image => "image",
             Self::Setup => "setup",
             Self::Agent => "agent",
             Self::Gate => "gate",
@@ -252,6 +255,9 @@ pub enum JobEvent {
         id: String,
         /// What holds it in, in a few words.
         isolation: String,
+        /// Its image, by digest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<String>,
     },
     /// Something that whoever runs the job should know.
     Notice {
@@ -265,7 +271,7 @@ pub enum JobEvent {
     },
     /// A line of output, free of control characters and known secrets.
     Output {
-        /// The session it belongs to; none for setup.
+        /// The session it belongs to; none for the image and setup.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<SessionName>,
         /// Whose it is.

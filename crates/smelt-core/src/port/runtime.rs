@@ -1,3 +1,4 @@
+use super::command::Output;
 use super::sandbox::{Sandbox, SandboxError};
 use crate::id::{OwnerId, RunId};
 use crate::manifest::{Environment, Kubernetes, RuntimeKind, SandboxPath, Service};
@@ -112,14 +113,30 @@ pub trait Runtime: Send + Sync {
     /// Which one it is.
     fn kind(&self) -> RuntimeKind;
 
-    /// How a workspace gets into its sandboxes. It may have to look at the engine first, as
-    /// [`Self::check`] does.
-    async fn workspace(&self) -> Workspace;
+    /// How a workspace gets into its sandboxes for `environment`: whose files are to be seen inside
+    /// may depend on the user there. It may have to look at the engine first, as [`Self::check`]
+    /// does.
+    async fn workspace(&self, environment: &Environment) -> Workspace;
 
     /// Whether it can be used: is the daemon reachable, does the jail work?
     async fn check(&self) -> Readiness;
 
-    /// Makes a sandbox. Where it fails half-way it removes what it had made.
+    /// Gets what sandboxes for `environment` are made of: finds, pulls or builds its image. What takes
+    /// its time is told on `output` as lines of text. Returns the image by its digest, such as
+    /// `debian@sha256:…`; `None` for a runtime without images.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`] where the runtime can't be used or the image can't be had.
+    async fn prepare(
+        &self,
+        environment: &Environment,
+        output: &mut dyn Output,
+    ) -> Result<Option<String>, SandboxError> {
+        let (_, _) = (environment, output);
+        Ok(None)
+    }
+
+    /// Makes a sandbox, of what [`Self::prepare`] got. Where it fails half-way it removes what it had made.
     ///
     /// # Errors
     /// [`SandboxError::Unavailable`] where the runtime can't be used, [`SandboxError::Unsupported`]
@@ -137,4 +154,13 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// Where something of it is left.
     async fn reap(&self, owner: &OwnerId, run: &RunId) -> Result<(), SandboxError>;
+
+    /// Removes what is kept between runs and is not in a folder of Smelt's own. No run goes on
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// Where something of it is left.
+    async fn clear_cache(&self) -> Result<(), SandboxError> {
+        Ok(())
+    }
 }

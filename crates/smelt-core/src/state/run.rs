@@ -34,6 +34,9 @@ pub struct RunState {
     /// What holds the sandbox in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<String>,
+    /// The sandbox's image, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// What makes the sandbox.
     pub runtime: RuntimeKind,
     /// What runs the sessions.
@@ -183,6 +186,7 @@ impl RunState {
             pid,
             container_id: None,
             isolation: None,
+            image: None,
             runtime: *runtime,
             orchestrator: *orchestrator,
             repo: repo.clone(),
@@ -219,7 +223,8 @@ impl RunState {
                 self.base_branch.clone_from(branch);
                 self.target = Some(target.clone());
             }
-            JobEvent::SandboxReady { id, isolation } => {
+            JobEvent::SandboxReady { id, isolation, image } => {
+                self.image.clone_from(image);
                 self.container_id = Some(id.clone());
                 self.isolation = Some(isolation.clone());
             }

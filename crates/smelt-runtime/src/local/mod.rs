@@ -4,7 +4,6 @@
 //! private home and `/tmp`, the run's own folder, its own namespaces and no capabilities. Where no
 //! jail can be made it refuses, unless the job accepts to run without.
 
-mod archive;
 mod cgroup;
 mod etc;
 mod exec;
@@ -21,8 +20,10 @@ use async_trait::async_trait;
 use host::Host;
 use sandbox::LocalSandbox;
 use smelt_core::id::{OwnerId, RunId};
-use smelt_core::manifest::RuntimeKind;
-use smelt_core::port::{Orphan, Readiness, Runtime, Sandbox, SandboxError, SandboxSpec, Workspace};
+use smelt_core::manifest::{Environment, RuntimeKind};
+use smelt_core::port::{
+    Orphan, Output, Readiness, Runtime, Sandbox, SandboxError, SandboxSpec, Workspace,
+};
 use smelt_core::tree::remove_tree;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -74,12 +75,22 @@ impl Runtime for LocalRuntime {
         RuntimeKind::Local
     }
 
-    async fn workspace(&self) -> Workspace {
+    async fn workspace(&self, _: &Environment) -> Workspace {
         self.workspace
     }
 
     async fn check(&self) -> Readiness {
         self.host().await.readiness()
+    }
+
+    /// There is no image; the machine is looked at.
+    async fn prepare(
+        &self,
+        _: &Environment,
+        _: &mut dyn Output,
+    ) -> Result<Option<String>, SandboxError> {
+        self.host().await;
+        Ok(None)
     }
 
     async fn provision(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError> {
@@ -92,7 +103,7 @@ impl Runtime for LocalRuntime {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let runs = entries.filter_map(|entry| {
             let run = entry.file_name().to_str()?.parse().ok()?;
-            Some(Orphan { run, what: format!("jail {}", entry.path().display()) })
+            Some(Orphan { run, what: format!("sandbox files in {}", entry.path().display()) })
         });
         Ok(runs.collect())
     }

@@ -5,6 +5,7 @@ use super::host::{Host, JailState, current_user, system_view};
 use super::jail::{Jail, Mount, ROOT, User, home_inside};
 use super::mounts::Mounts;
 use super::processes::RUN_MARK;
+use crate::names::volume_name;
 use smelt_core::manifest::Network;
 use smelt_core::port::{Isolation, SandboxError, SandboxPaths, SandboxSpec};
 use std::collections::BTreeMap;
@@ -192,18 +193,6 @@ fn cache_mounts(
         mounts.push(Mount::writable(host, inside));
     }
     Ok(mounts)
-}
-
-/// A file name for a path; no other path has the same.
-fn volume_name(path: &str) -> String {
-    let mut name = String::new();
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' => name.push(char::from(byte)),
-            other => name.push_str(&format!("_{other:02x}")),
-        }
-    }
-    name
 }
 
 /// The user's `PATH` as far as it is seen inside, the usual folders behind it.

@@ -1,7 +1,6 @@
 //! A jail (or, where that was accepted, none) as the engine sees it.
 
 use super::LocalConfig;
-use super::archive::{Copy, Said};
 use super::cgroup::Cgroup;
 use super::exec::{self, Ending, Kind};
 use super::host::Host;
@@ -9,12 +8,12 @@ use super::limits::Limits;
 use super::plan::{OWN, Plan, Walls};
 use super::processes::{self, EXEC_MARK, RUN_MARK};
 use super::spawner::Spawner;
+use crate::archive::{self, Feed, Feeds};
 use async_trait::async_trait;
 use command_fds::CommandFdExt;
 use command_fds::FdMapping;
 use smelt_core::port::{
-    Command, Exit, ExitStatus, Input, Isolation, Output, Sandbox, SandboxError, SandboxPaths,
-    SandboxSpec,
+    Command, Exit, Isolation, Output, Sandbox, SandboxError, SandboxPaths, SandboxSpec,
 };
 use smelt_core::tree::remove_tree;
 use std::collections::BTreeMap;
@@ -70,10 +69,43 @@ impl LocalSandbox {
         Ok(sandbox)
     }
 
+    /// The variables inside, as further arguments that bubblewrap reads from a descriptor: they are
+    /// in no command line, and not in the environment of anything on the host's side of the wall,
+    /// where some of them would change what is loaded.
+    fn env_arguments(&self, command: &Command) -> io::Result<OwnedFd> {
+        let memory = rustix::fs::memfd_create("smelt-env", rustix::fs::MemfdFlags::CLOEXEC)?;
+        let mut file = fs::File::from(memory);
+        let own = self.env.iter().map(|(name, value)| (name, value.as_str()));
+        let given = command.env.iter().map(|(name, value)| (name, value.expose()));
+        for (name, value) in own.chain(given) {
+            write!(file, "--setenv\0{name}\0{value}\0")?;
+        }
+        file.rewind()?;
+        Ok(file.into())
+    }
+
+    /// `argv`, started by a shell that first enters the control group, where a process has to do so
+    /// by itself: then nothing of it was ever outside.
+    fn through_door(&self, argv: Vec<OsString>) -> Vec<OsString> {
+        let Some(door) = self.limits.cgroup.as_ref().and_then(Cgroup::door_for_processes) else {
+            return argv;
+        };
+        let script = r#"echo $$ > "$0" && exec "$@""#;
+        let shell = ["/bin/sh", "-c", script].map(OsString::from).into_iter();
+        shell.chain([door.into_os_string()]).chain(argv).collect()
+    }
+
+    fn out_of_memory_kills(&self) -> u64 {
+        self.limits.cgroup.as_ref().map_or(0, Cgroup::out_of_memory_kills)
+    }
+}
+
+#[async_trait]
+impl Feeds for LocalSandbox {
     async fn run(
         &self,
         command: &Command,
-        input: Option<&mut (dyn AsyncRead + Send + Unpin)>,
+        input: Feed<'_>,
         output: &mut dyn Output,
     ) -> Result<Exit, SandboxError> {
         let failed = |source: io::Error| SandboxError::failed("starting a command", source);
@@ -129,36 +161,6 @@ impl LocalSandbox {
         let status = exec::carry(child, kind, ending, input, output).await?;
         Ok(Exit { status, out_of_memory: self.out_of_memory_kills() > kills })
     }
-
-    /// The variables inside, as further arguments that bubblewrap reads from a descriptor: they are
-    /// in no command line, and not in the environment of anything on the host's side of the wall,
-    /// where some of them would change what is loaded.
-    fn env_arguments(&self, command: &Command) -> io::Result<OwnedFd> {
-        let memory = rustix::fs::memfd_create("smelt-env", rustix::fs::MemfdFlags::CLOEXEC)?;
-        let mut file = fs::File::from(memory);
-        let own = self.env.iter().map(|(name, value)| (name, value.as_str()));
-        let given = command.env.iter().map(|(name, value)| (name, value.expose()));
-        for (name, value) in own.chain(given) {
-            write!(file, "--setenv\0{name}\0{value}\0")?;
-        }
-        file.rewind()?;
-        Ok(file.into())
-    }
-
-    /// `argv`, started by a shell that first enters the control group, where a process has to do so
-    /// by itself: then nothing of it was ever outside.
-    fn through_door(&self, argv: Vec<OsString>) -> Vec<OsString> {
-        let Some(door) = self.limits.cgroup.as_ref().and_then(Cgroup::door_for_processes) else {
-            return argv;
-        };
-        let script = r#"echo $$ > "$0" && exec "$@""#;
-        let shell = ["/bin/sh", "-c", script].map(OsString::from).into_iter();
-        shell.chain([door.into_os_string()]).chain(argv).collect()
-    }
-
-    fn out_of_memory_kills(&self) -> u64 {
-        self.limits.cgroup.as_ref().map_or(0, Cgroup::out_of_memory_kills)
-    }
 }
 
 #[async_trait]
@@ -176,13 +178,7 @@ impl Sandbox for LocalSandbox {
     }
 
     async fn exec(&self, command: Command, output: &mut dyn Output) -> Result<Exit, SandboxError> {
-        match &command.input {
-            Input::Closed => self.run(&command, None, output).await,
-            Input::Bytes(bytes) => {
-                let mut bytes: &[u8] = bytes;
-                self.run(&command, Some(&mut bytes), output).await
-            }
-        }
+        archive::exec(self, &command, output).await
     }
 
     async fn upload(
@@ -197,13 +193,7 @@ impl Sandbox for LocalSandbox {
             let what = format!("putting files into `{}` without a jail", at.display());
             return Err(SandboxError::Unsupported { runtime: "local", what });
         }
-        // Unpacked inside: whatever links are there, they lead nowhere else.
-        let script = r#"mkdir -p -- "$1" && exec tar --extract --no-same-owner --no-overwrite-dir --file - --directory "$1""#;
-        let at = at.to_string_lossy();
-        let command = Command::shell(script, [&*at], "/");
-        let mut said = Said::default();
-        let exit = self.run(&command, Some(archive), &mut said).await?;
-        said.must_succeed(exit, "unpacking files in the sandbox")
+        archive::upload(self, archive, at).await
     }
 
     async fn download(
@@ -212,21 +202,7 @@ impl Sandbox for LocalSandbox {
         into: &mut (dyn AsyncWrite + Send + Unpin),
         most: u64,
     ) -> Result<u64, SandboxError> {
-        let script =
-            r#"cd -- "$(dirname -- "$1")" && exec tar --create --file - -- "$(basename -- "$1")""#;
-        let path = path.to_string_lossy();
-        let command = Command::shell(script, [&*path], "/");
-        let mut copy = Copy { into, written: 0, most, problem: None, said: Said::default() };
-        let exit = self.run(&command, None, &mut copy).await?;
-        let what = "archiving files of the sandbox";
-        if let Some(problem) = copy.problem {
-            return Err(SandboxError::failed(what, problem));
-        }
-        if exit.status == ExitStatus::Refused {
-            return Err(SandboxError::failed(what, format!("they are more than {most} bytes")));
-        }
-        copy.said.must_succeed(exit, what)?;
-        Ok(copy.written)
+        archive::download(self, path, into, most).await
     }
 
     async fn destroy(&self) -> Result<(), SandboxError> {

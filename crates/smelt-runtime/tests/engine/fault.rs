@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use smelt_core::id::{OwnerId, RunId};
-use smelt_core::manifest::RuntimeKind;
+use smelt_core::manifest::{Environment, RuntimeKind};
 use smelt_core::port::{
     Command, Exit, Isolation, Orphan, Output, Readiness, Runtime, Sandbox, SandboxError,
     SandboxPaths, SandboxSpec, Workspace,
@@ -52,8 +52,8 @@ impl<R: Runtime> Runtime for Faulty<R> {
         self.inner.kind()
     }
 
-    async fn workspace(&self) -> Workspace {
-        self.inner.workspace().await
+    async fn workspace(&self, environment: &Environment) -> Workspace {
+        self.inner.workspace(environment).await
     }
 
     async fn check(&self) -> Readiness {

@@ -4,6 +4,7 @@
 
 mod contract;
 #[cfg(target_os = "linux")]
+mod needs_docker;
 mod needs_jail;
 #[cfg(target_os = "linux")]
 mod unsandboxed;

@@ -27,59 +27,18 @@ fn subject(streaming: bool) -> Subject {
     Subject { runtime: Box::new(runtime), environment, folder, owner }
 }
 
-macro_rules! whole_contract {
-    ($subject:path) => {
-        $crate::contract! { $subject:
-            exec::{
-                exit_codes_are_exact,
-                both_outputs_are_read_at_once_and_kept_apart,
-                input_arrives_whole_and_its_end_is_seen,
-                variables_reach_one_command_and_no_other,
-                the_usual_surroundings_are_there,
-                a_timeout_ends_everything_that_was_started,
-                a_stop_asks_first_and_lets_the_command_clean_up,
-                a_command_that_is_given_up_is_ended,
-                output_that_is_refused_ends_the_command,
-                commands_run_side_by_side,
-                what_is_left_running_does_not_keep_a_command_from_ending,
-            }
-            files::{
-                what_is_uploaded_is_there,
-                a_hostile_archive_gets_nowhere_else,
-                what_is_downloaded_is_an_archive_of_bounded_size,
-                the_root_folder_is_what_the_engine_made_it,
-                a_cache_is_kept_by_its_key,
-            }
-            life::{
-                a_runtime_that_works_says_so,
-                destroying_leaves_nothing_and_may_be_done_again,
-                orphans_are_listed_and_reaped_by_label,
-                what_it_can_not_do_is_refused_and_leaves_nothing,
-            }
-            walls::{
-                without_a_network_nothing_is_reached,
-                no_capability_is_left,
-                the_host_s_own_files_are_out_of_reach,
-                the_machine_s_settings_can_not_be_written,
-                processes_of_the_host_are_not_seen,
-                limits_hold_or_are_said_to_be_missing,
-            }
-        }
-    };
-}
-
 mod mounted {
     fn mounted() -> crate::contract::Subject {
         super::subject(false)
     }
-    whole_contract!(super::mounted);
+    crate::whole_contract!(super::mounted);
 }
 
 mod streamed {
     fn streamed() -> crate::contract::Subject {
         super::subject(true)
     }
-    whole_contract!(super::streamed);
+    crate::whole_contract!(super::streamed);
 }
 
 /// A tool's folder is seen at its own path, and no more of the home around it.

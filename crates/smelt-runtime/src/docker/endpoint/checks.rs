@@ -74,7 +74,7 @@ fn product(version: &SystemVersion) -> &'static str {
 }
 
 /// Podman answers as Docker would, and tells who it is among its components.
-pub(in crate::docker) fn is_podman(version: &SystemVersion) -> bool {
+fn is_podman(version: &SystemVersion) -> bool {
     version.components.iter().flatten().any(|component| component.name.starts_with("Podman"))
 }
 
@@ -134,7 +134,7 @@ fn disk(info: &SystemInfo) -> Check {
 
 /// Whether the storage driver may take a size for each container. Overlays can on XFS only, and there
 /// only where it is mounted with `pquota`, which the engine does not tell before it is asked for one.
-pub(in crate::docker) fn limits_disk(info: &SystemInfo) -> bool {
+fn limits_disk(info: &SystemInfo) -> bool {
     let rows = info.driver_status.iter().flatten();
     let mut backing =
         rows.filter(|row| row.first().is_some_and(|name| name == "Backing Filesystem"));

@@ -8,8 +8,8 @@ mod error;
 mod ssh;
 
 pub(super) use address::Endpoint;
-pub(super) use checks::{is_podman, limits_disk, readiness};
+pub(super) use checks::readiness;
 pub use config::EngineConfig;
-pub(super) use config::{hex, read};
+pub(super) use config::read;
 pub(super) use connect::Connection;
 pub(super) use error::EndpointError;

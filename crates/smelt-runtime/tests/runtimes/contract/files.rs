@@ -118,7 +118,7 @@ pub async fn the_root_folder_is_what_the_engine_made_it(subject: &Subject) {
     let objects = subject.folder.path().join("objects");
     std::fs::create_dir(&objects).unwrap();
     std::fs::write(objects.join("pack"), "borrowed\n").unwrap();
-    let mounted = subject.runtime.workspace().await == Workspace::Mounted;
+    let mounted = subject.runtime.workspace(&spec.environment).await == Workspace::Mounted;
     if mounted {
         spec.borrowed = vec![objects.clone()];
     }

@@ -23,7 +23,7 @@ pub async fn the_host_s_own_files_are_out_of_reach(subject: &Subject) {
     std::fs::write(&secret, "secret\n").unwrap();
     let sandbox = subject.sandbox().await;
     let script = format!(
-        "cat {} 2>/dev/null; for p in /etc/shadow /var/run/docker.sock /run/docker.sock /sys/kernel/debug; do \
+        "cat {} 2>/dev/null; for p in /var/run/docker.sock /run/docker.sock /sys/kernel/debug; do \
          test -e $p && cat $p 2>/dev/null && echo SEEN $p; done; touch /usr/bin/x /etc/x /x 2>/dev/null && echo WRITTEN; true",
         secret.display()
     );
@@ -36,7 +36,7 @@ pub async fn the_host_s_own_files_are_out_of_reach(subject: &Subject) {
 pub async fn the_machine_s_settings_can_not_be_written(subject: &Subject) {
     let sandbox = subject.sandbox().await;
     let script = "for f in $(find /proc -maxdepth 4 -path '/proc/[0-9]*' -prune -o -type f -print \
-         2>/dev/null | grep -v '^/proc/self\\|^/proc/thread-self'); do \
+         2>/dev/null | grep -v '^/proc/self\\|^/proc/thread-self'); do [ -f \"$f\" ] && \
          (exec 3>>\"$f\") 2>/dev/null && echo \"$f\"; done; true";
     let (_, out, _) = sh(&*sandbox, script).await;
     assert_eq!(out, "");

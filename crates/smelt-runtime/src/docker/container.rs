@@ -1,0 +1,181 @@
+//! What a sandbox's container is to be, as the engine is told.
+
+use super::engine::labels_of;
+use super::user::Wanted;
+use crate::names::volume_name;
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    ResourcesUlimits,
+};
+use smelt_core::port::{SandboxPaths, SandboxSpec};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Folder of everything that is Smelt's.
+pub(super) const ROOT: &str = "/smelt";
+
+/// Label of the volumes that are kept between runs, with whose they are.
+pub(super) const CACHE: &str = "smelt.cache";
+
+/// Who keeps the container going: nobody that an agent could be, or could end.
+const KEEPER: [u32; 2] = [65534, 65533];
+
+/// What of the machine's settings may be looked at and nothing more: Docker's own list (its
+/// `oci/defaults.go`), and what root could write besides.
+const READ_ONLY: [&str; 6] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/proc/pressure"];
+
+/// Capabilities that installing packages takes, for root by the manifest's own wish.
+const OF_ROOT: [&str; 5] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"];
+
+/// What is known of a sandbox before it is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blueprint<'a> {
+    pub(super) spec: &'a SandboxSpec,
+    /// Image by id.
+    pub(super) image: &'a str,
+    pub(super) wanted: Wanted<'a>,
+    /// Network by name; `None`: none.
+    pub(super) network: Option<&'a str>,
+    /// The host's folders are mounted.
+    pub(super) mounted: bool,
+    /// Cores of the engine's machine: a limit beyond them is refused.
+    pub(super) cores: i64,
+    /// Whose caches are used: those of others in the same engine are not.
+    pub(super) cache_owner: &'a str,
+    /// The engine can limit a container's disk.
+    pub(super) limits_disk: bool,
+}
+
+impl Blueprint<'_> {
+    /// The image's own files can't be written, not even by root.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.wanted.is_own_root()
+    }
+
+    /// Paths kept between runs, each with its volume's name.
+    pub(super) fn caches(&self, home: &Path) -> Vec<(PathBuf, String)> {
+        let caches = self.spec.cache.iter();
+        let paths = caches.flat_map(|cache| cache.paths.iter().map(move |path| (cache, path)));
+        let named = paths.map(|(cache, path)| {
+            let name =
+                format!("smelt-{}-{}-{}", self.cache_owner, cache.key, volume_name(path.as_str()));
+            (path.below(home), name)
+        });
+        named.collect()
+    }
+
+    /// The request that makes it, for a user at `home`.
+    pub(super) fn request(&self, home: &Path) -> ContainerCreateBody {
+        let spec = self.spec;
+        let uid = match self.wanted {
+            Wanted::Own { uid, .. } => uid.to_string(),
+            Wanted::Named(name) => name.split(':').next().unwrap_or_default().to_owned(),
+        };
+        let keeper =
+            KEEPER.into_iter().find(|keeper| keeper.to_string() != uid).unwrap_or(KEEPER[0]);
+        ContainerCreateBody {
+            image: Some(self.image.to_owned()),
+            hostname: Some("smelt".into()),
+            user: Some(format!("{keeper}:{keeper}")),
+            // Waits for ever for input that never comes, in every image that has a shell.
+            entrypoint: Some(vec!["cat".into()]),
+            cmd: Some(Vec::new()),
+            open_stdin: Some(true),
+            working_dir: Some("/".into()),
+            labels: Some(labels_of(&spec.labels).collect()),
+            host_config: Some(HostConfig { mounts: Some(self.mounts(home)), ..self.limits() }),
+            ..ContainerCreateBody::default()
+        }
+    }
+
+    fn limits(&self) -> HostConfig {
+        let resources = &self.spec.environment.resources;
+        let memory = i64::try_from(resources.memory.bytes()).unwrap_or(i64::MAX);
+        let added = self.wanted.is_root_by_wish().then(|| OF_ROOT.map(String::from).to_vec());
+        let storage = resources
+            .disk
+            .filter(|_| self.limits_disk)
+            .map(|disk| HashMap::from([("size".to_owned(), disk.bytes().to_string())]));
+        HostConfig {
+            network_mode: Some(self.network.unwrap_or("none").to_owned()),
+            // Reaps what agents leave, and passes no signal on to anybody.
+            init: Some(true),
+            cap_drop: Some(vec!["ALL".into()]),
+            cap_add: added,
+            security_opt: Some(vec!["no-new-privileges".into()]),
+            readonly_rootfs: Some(self.is_read_only()),
+            memory: Some(memory),
+            // No swap beyond that.
+            memory_swap: Some(memory),
+            nano_cpus: Some(
+                (i64::from(resources.cpu.millis()) * 1_000_000).min(self.cores * 1_000_000_000),
+            ),
+            pids_limit: Some(resources.pids.get().into()),
+            storage_opt: storage,
+            ulimits: Some(vec![ResourcesUlimits {
+                name: Some("core".into()),
+                soft: Some(0),
+                hard: Some(0),
+            }]),
+            readonly_paths: Some(READ_ONLY.map(String::from).into()),
+            ipc_mode: Some("private".into()),
+            log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
+            ..HostConfig::default()
+        }
+    }
+
+    /// Mounts and never binds: a source that is not there is an error, not an empty folder.
+    fn mounts(&self, home: &Path) -> Vec<Mount> {
+        let root = Path::new(ROOT);
+        let mut mounts = Vec::new();
+        if self.mounted {
+            for folder in SandboxPaths::FOLDERS {
+                mounts.push(bind(&self.spec.root.join(folder), root.join(folder), false));
+            }
+            let objects = root.join(SandboxPaths::OBJECTS);
+            for (n, folder) in self.spec.borrowed.iter().enumerate() {
+                mounts.push(bind(folder, objects.join(n.to_string()), true));
+            }
+        } else if self.is_read_only() {
+            mounts.push(self.own_volume(root));
+        }
+        if self.is_read_only() {
+            // With what the image has there.
+            mounts.extend([home, Path::new("/tmp")].map(|path| self.own_volume(path)));
+        }
+        for (path, name) in self.caches(home) {
+            let label = (CACHE.to_owned(), self.cache_owner.to_owned());
+            mounts.push(volume(Some(name), &path, HashMap::from([label])));
+        }
+        mounts
+    }
+
+    /// A volume that goes with the container.
+    fn own_volume(&self, at: &Path) -> Mount {
+        volume(None, at, labels_of(&self.spec.labels).collect())
+    }
+}
+
+fn bind(from: &Path, to: PathBuf, read_only: bool) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(from.display().to_string()),
+        target: Some(to.display().to_string()),
+        read_only: Some(read_only),
+        ..Mount::default()
+    }
+}
+
+fn volume(name: Option<String>, at: &Path, labels: HashMap<String, String>) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: name,
+        target: Some(at.display().to_string()),
+        volume_options: Some(MountVolumeOptions {
+            labels: Some(labels),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
+    }
+}

@@ -1,0 +1,273 @@
+//! Making a sandbox: network, container, user, walls.
+
+use super::container::{Blueprint, ROOT};
+use super::engine::{ApiError, Engine};
+use super::events::Events;
+use super::image::Image;
+use super::network::{self, Network};
+use super::reap::{self, Kind};
+use super::sandbox::DockerSandbox;
+use super::user::{self, User, Wanted};
+use super::walls;
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{CreateContainerOptions, StartContainerOptions};
+use smelt_core::manifest::Network as Wish;
+use smelt_core::port::{Isolation, Labels, SandboxError, SandboxPaths, SandboxSpec};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// How a sandbox is made, besides what its spec says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How<'a> {
+    pub(super) wanted: Wanted<'a>,
+    pub(super) mounted: bool,
+    pub(super) cache_owner: &'a str,
+}
+
+/// Makes the sandbox. What is half made when it fails is left for [`reap::remove_all`].
+pub(super) async fn sandbox(
+    engine: &Engine,
+    spec: &SandboxSpec,
+    image: &Image,
+    how: How<'_>,
+    left: Option<Left>,
+) -> Result<DockerSandbox, SandboxError> {
+    let How { wanted, mounted, cache_owner } = how;
+    let name = (spec.environment.network == Wish::Default).then(|| network::name(&spec.labels));
+    let blueprint = Blueprint {
+        spec,
+        image: &image.id,
+        wanted,
+        network: name.as_deref(),
+        mounted,
+        cache_owner,
+        cores: engine.info.ncpu.unwrap_or(1).max(1),
+        limits_disk: spec.environment.resources.disk.is_some(),
+    };
+    let (Created { id, user, mut gaps }, network) = match left {
+        Some(Left { container, network }) => {
+            let user = find_user(engine, &container, wanted).await?.0;
+            (Created { id: container, user, gaps: Vec::new() }, network)
+        }
+        None => create_both(engine, blueprint).await?,
+    };
+    gaps.extend(engine.gaps());
+    let events = Events::watch(engine, &id);
+    let start = async {
+        let started = engine.api.start_container(&id, None::<StartContainerOptions>).await;
+        started.map_err(|error| ApiError::new("starting the container", error))
+    };
+    let builder = async {
+        let Some(network) = &network else { return Ok(None) };
+        walls::prepare(engine, &spec.labels, &image.id, &id, network).await.map(Some)
+    };
+    let ((), builder) = tokio::try_join!(start, builder)?;
+    if let Some(builder) = builder {
+        gaps.extend(walls::put_up(builder).await?);
+    }
+    let isolation = Isolation { summary: summary(&blueprint, &user), gaps, unsandboxed: false };
+    Ok(DockerSandbox {
+        engine: engine.clone(),
+        container: id,
+        network: network.map(|network| network.id),
+        events,
+        user: user.spec(),
+        env: environment(spec, &user),
+        isolation,
+        paths: SandboxPaths { root: ROOT.into(), home: user.home },
+    })
+}
+
+/// A container of the same run that has been ended. What was written in it is still there.
+pub(super) struct Left {
+    container: String,
+    network: Option<Network>,
+}
+
+/// Looks for what an earlier sandbox of the run has left.
+pub(super) async fn look_for_left(
+    engine: &Engine,
+    labels: &Labels,
+) -> Result<Option<Left>, ApiError> {
+    let found = reap::find(engine, &labels.owner, Some(&labels.run)).await?;
+    let of = |kind: Kind| {
+        found.iter().find(|found| found.kind == kind && (kind != Kind::Container || found.ended))
+    };
+    let Some(container) = of(Kind::Container) else { return Ok(None) };
+    let network = match of(Kind::Network) {
+        Some(network) => network::find(engine, &network.id).await?,
+        None => None,
+    };
+    Ok(Some(Left { container: container.id.clone(), network }))
+}
+
+struct Created {
+    id: String,
+    user: User,
+    gaps: Vec<String>,
+}
+
+/// Creates container and network at the same time: a container may name one that is not there yet.
+async fn create_both(
+    engine: &Engine,
+    blueprint: Blueprint<'_>,
+) -> Result<(Created, Option<Network>), SandboxError> {
+    let network = async {
+        let Some(name) = blueprint.network else { return Ok(None) };
+        Ok(Some(network::create(engine, name, &blueprint.spec.labels).await?))
+    };
+    let (created, network) = tokio::join!(create(engine, blueprint), network);
+    let network = network.map_err(|error: ApiError| SandboxError::from(error))?;
+    match created {
+        // An engine that looks for it at once finds it now.
+        Err(SandboxError::Failed { source, .. })
+            if network.is_some() && is_about_network(&*source) =>
+        {
+            Ok((create(engine, blueprint).await?, network))
+        }
+        created => Ok((created?, network)),
+    }
+}
+
+fn is_about_network(error: &dyn std::error::Error) -> bool {
+    let told = error.to_string();
+    told.contains("network") && told.contains("not found")
+}
+
+async fn create(engine: &Engine, blueprint: Blueprint<'_>) -> Result<Created, SandboxError> {
+    let Blueprint { spec, wanted, mounted, .. } = blueprint;
+    if wanted.is_own_root() {
+        let user = User::root();
+        let (id, gaps) = create_limited(engine, blueprint, &user.home).await?;
+        if !mounted {
+            user::settle(engine, &id, &user, "", ROOT, &folders()).await?;
+        }
+        return Ok(Created { id, user, gaps });
+    }
+    // Where caches go depends on the home, and that on the image.
+    let known = match spec.cache {
+        Some(_) => Some(look_for_user(engine, blueprint).await?),
+        None => None,
+    };
+    let home = known.as_ref().map_or(Path::new("/"), |(user, _)| &user.home);
+    let (id, gaps) = create_limited(engine, blueprint, home).await?;
+    let (user, passwd) = match known {
+        Some(known) => known,
+        None => find_user(engine, &id, wanted).await?,
+    };
+    let mut own: Vec<PathBuf> = vec![user.home.clone()];
+    own.extend(blueprint.caches(&user.home).into_iter().map(|(path, _)| path));
+    if !mounted {
+        own.extend(folders());
+    }
+    user::settle(engine, &id, &user, &passwd, "/", &own).await?;
+    Ok(Created { id, user, gaps })
+}
+
+/// The folders that a streamed workspace goes into.
+fn folders() -> [PathBuf; 3] {
+    SandboxPaths::FOLDERS.map(|folder| Path::new(ROOT).join(folder))
+}
+
+/// Looks into the image by a container that never runs.
+async fn look_for_user(
+    engine: &Engine,
+    blueprint: Blueprint<'_>,
+) -> Result<(User, String), SandboxError> {
+    let body = ContainerCreateBody {
+        image: Some(blueprint.image.to_owned()),
+        entrypoint: Some(vec!["cat".into()]),
+        labels: Some(super::engine::labels_of(&blueprint.spec.labels).collect()),
+        ..ContainerCreateBody::default()
+    };
+    let made = engine.api.create_container(None::<CreateContainerOptions>, body).await;
+    let id = made.map_err(|error| ApiError::new("looking into the image", error))?.id;
+    let found = find_user(engine, &id, blueprint.wanted).await;
+    reap::remove_container(engine, &id).await?;
+    found
+}
+
+async fn find_user(
+    engine: &Engine,
+    id: &str,
+    wanted: Wanted<'_>,
+) -> Result<(User, String), SandboxError> {
+    match wanted.is_own_root() {
+        true => Ok((User::root(), String::new())),
+        false => user::find(engine, id, wanted).await,
+    }
+}
+
+/// Creates the container; without a limit for its disk where the storage driver has none.
+async fn create_limited(
+    engine: &Engine,
+    blueprint: Blueprint<'_>,
+    home: &Path,
+) -> Result<(String, Vec<String>), ApiError> {
+    let create = async |blueprint: Blueprint<'_>| {
+        engine.api.create_container(None::<CreateContainerOptions>, blueprint.request(home)).await
+    };
+    let disk = blueprint.spec.environment.resources.disk;
+    let mut gaps = Vec::new();
+    let made = match create(blueprint).await {
+        Err(error) if blueprint.limits_disk && is_about_disk(&error) => {
+            let driver = engine.info.driver.as_deref().unwrap_or("engine's");
+            let disk = disk.map(|disk| disk.to_string()).unwrap_or_default();
+            gaps.push(format!(
+                "disk space is not limited to {disk}: the {driver} storage driver can't here"
+            ));
+            create(Blueprint { limits_disk: false, ..blueprint }).await
+        }
+        Ok(made) => {
+            if let Some(disk) = disk.filter(|_| blueprint.mounted) {
+                gaps.push(format!("the limit of {disk} of disk space is not for the workspace, which is a folder of this machine"));
+            }
+            Ok(made)
+        }
+        other => other,
+    };
+    let made = made.map_err(|error| ApiError::new("making the container", error))?;
+    gaps.extend(made.warnings.into_iter().filter_map(|warning| said(&warning)));
+    Ok((made.id, gaps))
+}
+
+fn is_about_disk(error: &bollard::errors::Error) -> bool {
+    let told = error.to_string();
+    ["storage-opt", "pquota", "quota", "storage option"].iter().any(|word| told.contains(word))
+}
+
+/// The engine's own warnings, but for one that changes nothing: without swap to account for there is
+/// none to be limited.
+fn said(warning: &str) -> Option<String> {
+    (!warning.contains("swap")).then(|| smelt_core::text::clean_inline(warning).into_owned())
+}
+
+fn summary(blueprint: &Blueprint<'_>, user: &User) -> String {
+    let rights = match blueprint.wanted.is_root_by_wish() {
+        true => "the capabilities that installing packages takes",
+        false => "no capabilities",
+    };
+    let network = match blueprint.network {
+        Some(_) => "a network of its own",
+        None => "no network",
+    };
+    let files = if blueprint.is_read_only() { "the image read-only, " } else { "" };
+    format!("a container: {rights}, {files}{network}, user {}", user.spec())
+}
+
+/// Variables of every command. Nothing of them is the container's own: `docker inspect` shows none.
+fn environment(spec: &SandboxSpec, user: &User) -> BTreeMap<String, String> {
+    let mut env: BTreeMap<String, String> = [
+        ("HOME", user.home.display().to_string()),
+        ("TMPDIR", "/tmp".to_owned()),
+        ("USER", user.name.clone()),
+        ("LOGNAME", user.name.clone()),
+        ("SHELL", "/bin/sh".to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("TERM", "dumb".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    env.extend(spec.environment.env.iter().map(|(name, value)| (name.to_string(), value.clone())));
+    env
+}

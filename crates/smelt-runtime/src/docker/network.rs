@@ -1,0 +1,111 @@
+//! A network of its own for each run: a small subnet, so that there is room for many.
+
+use super::engine::{ApiError, Engine, labels_of};
+use bollard::errors::Error;
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::query_parameters::InspectNetworkOptions;
+use smelt_core::port::Labels;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+/// How many subnets are tried: others' networks may have taken some.
+const TRIES: usize = 20;
+
+/// The lower half of what RFC 2544 sets aside for benchmarks in its upper half: of the ranges that
+/// nothing on the internet has, the one that is least used.
+const FIRST: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 0);
+
+/// Subnets of 16 addresses from [`FIRST`] on.
+const SUBNETS: u32 = 2048;
+
+/// Addresses of one subnet.
+const SIZE: u32 = 16;
+
+/// A run's network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Network {
+    pub(super) id: String,
+    /// The engine's machine in it.
+    pub(super) gateway: Ipv4Addr,
+}
+
+/// One of the subnets, in CIDR notation, and the gateway in it.
+fn subnet(n: u32) -> (String, Ipv4Addr) {
+    let first = u32::from(FIRST) + (n % SUBNETS) * SIZE;
+    (format!("{}/{}", Ipv4Addr::from(first), 32 - SIZE.trailing_zeros()), Ipv4Addr::from(first + 1))
+}
+
+/// A name for a run's network; no other has it, also of the same run.
+pub(super) fn name(labels: &Labels) -> String {
+    format!("smelt-{}-{:04x}", labels.run, uuid::Uuid::new_v4().as_fields().1)
+}
+
+/// Makes the network `name` for the run in a subnet that nobody has.
+pub(super) async fn create(
+    engine: &Engine,
+    name: &str,
+    labels: &Labels,
+) -> Result<Network, ApiError> {
+    let failed = |error| ApiError::new("making a network", error);
+    let [a, b, c, d, ..] = *uuid::Uuid::new_v4().as_bytes();
+    let start = u32::from_be_bytes([a, b, c, d]);
+    let mut refused = None;
+    for n in 0..TRIES {
+        // A step that shares no factor with the number of subnets meets all of them.
+        let (subnet, gateway) = subnet(start.wrapping_add(n as u32 * 811));
+        match engine.api.create_network(request(name.to_owned(), subnet, gateway, labels)).await {
+            Ok(made) => return Ok(Network { id: made.id, gateway }),
+            Err(error) if is_taken(&error) => refused = Some(error),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Err(failed(refused.unwrap_or(Error::RequestTimeoutError)))
+}
+
+/// The network `id`, as it was made.
+pub(super) async fn find(engine: &Engine, id: &str) -> Result<Option<Network>, ApiError> {
+    let inspected = engine.api.inspect_network(id, None::<InspectNetworkOptions>).await;
+    let inspected = inspected.map_err(|error| ApiError::new("looking at the network", error))?;
+    let mut configs = inspected.ipam.and_then(|ipam| ipam.config).into_iter().flatten();
+    let gateway = configs.find_map(|config| config.gateway?.parse().ok());
+    Ok(gateway.map(|gateway| Network { id: id.to_owned(), gateway }))
+}
+
+fn request(
+    name: String,
+    subnet: String,
+    gateway: Ipv4Addr,
+    labels: &Labels,
+) -> NetworkCreateRequest {
+    let config = IpamConfig {
+        subnet: Some(subnet),
+        gateway: Some(gateway.to_string()),
+        ..IpamConfig::default()
+    };
+    NetworkCreateRequest {
+        name,
+        driver: Some("bridge".into()),
+        ipam: Some(Ipam { config: Some(vec![config]), ..Ipam::default() }),
+        labels: Some(labels_of(labels).collect::<HashMap<_, _>>()),
+        ..NetworkCreateRequest::default()
+    }
+}
+
+/// Whether another network has that subnet.
+fn is_taken(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { message, .. }
+        if message.contains("overlap") || message.contains("already used"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subnets_do_not_overlap_and_stay_in_their_range() {
+        assert_eq!(subnet(0), ("198.19.0.0/28".into(), Ipv4Addr::new(198, 19, 0, 1)));
+        assert_eq!(subnet(1), ("198.19.0.16/28".into(), Ipv4Addr::new(198, 19, 0, 17)));
+        assert_eq!(subnet(2047), ("198.19.127.240/28".into(), Ipv4Addr::new(198, 19, 127, 241)));
+        assert_eq!(subnet(2048), subnet(0));
+    }
+}

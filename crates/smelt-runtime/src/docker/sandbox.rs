@@ -1,0 +1,87 @@
+//! A container as the engine of Smelt sees it.
+
+use super::engine::Engine;
+use super::events::Events;
+use super::exec::Place;
+use super::reap;
+use crate::archive::{self, Feed, Feeds};
+use async_trait::async_trait;
+use smelt_core::port::{Command, Exit, Isolation, Output, Sandbox, SandboxError, SandboxPaths};
+use std::collections::BTreeMap;
+use std::path::Path;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A container that a run's commands are run in.
+pub(super) struct DockerSandbox {
+    pub(super) engine: Engine,
+    pub(super) container: String,
+    pub(super) network: Option<String>,
+    pub(super) events: Events,
+    pub(super) user: String,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) isolation: Isolation,
+    pub(super) paths: SandboxPaths,
+}
+
+#[async_trait]
+impl Feeds for DockerSandbox {
+    async fn run(
+        &self,
+        command: &Command,
+        feed: Feed<'_>,
+        output: &mut dyn Output,
+    ) -> Result<Exit, SandboxError> {
+        let place = Place {
+            engine: &self.engine,
+            container: &self.container,
+            events: &self.events,
+            user: &self.user,
+            env: &self.env,
+        };
+        place.run(command, feed, output).await
+    }
+}
+
+#[async_trait]
+impl Sandbox for DockerSandbox {
+    fn id(&self) -> &str {
+        &self.container
+    }
+
+    fn isolation(&self) -> &Isolation {
+        &self.isolation
+    }
+
+    fn paths(&self) -> &SandboxPaths {
+        &self.paths
+    }
+
+    async fn exec(&self, command: Command, output: &mut dyn Output) -> Result<Exit, SandboxError> {
+        archive::exec(self, &command, output).await
+    }
+
+    async fn upload(
+        &self,
+        archive: &mut (dyn AsyncRead + Send + Unpin),
+        at: &Path,
+    ) -> Result<(), SandboxError> {
+        archive::upload(self, archive, at).await
+    }
+
+    async fn download(
+        &self,
+        path: &Path,
+        into: &mut (dyn AsyncWrite + Send + Unpin),
+        most: u64,
+    ) -> Result<u64, SandboxError> {
+        archive::download(self, path, into, most).await
+    }
+
+    async fn destroy(&self) -> Result<(), SandboxError> {
+        reap::remove_container(&self.engine, &self.container).await?;
+        if let Some(network) = &self.network {
+            reap::remove_network(&self.engine, network).await?;
+        }
+        Ok(())
+    }
+}

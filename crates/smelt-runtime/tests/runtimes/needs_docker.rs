@@ -1,0 +1,28 @@
+//! The `docker` runtime, with its workspace mounted and streamed.
+
+use crate::contract::Subject;
+use smelt_core::id::OwnerId;
+use smelt_runtime::docker::{DockerRuntime, EngineConfig};
+
+fn docker(streaming: bool) -> Subject {
+    let folder = tempfile::tempdir().unwrap();
+    let config = EngineConfig { config_dir: folder.path().into(), ..EngineConfig::default() };
+    let runtime = DockerRuntime::new(config, folder.path());
+    let runtime = if streaming { runtime.streaming() } else { runtime };
+    let environment = "image = \"smelt-test/base\"\npull = \"never\"";
+    Subject { runtime: Box::new(runtime), environment, folder, owner: OwnerId::random() }
+}
+
+mod mounted {
+    fn mounted() -> crate::contract::Subject {
+        super::docker(false)
+    }
+    crate::whole_contract!(super::mounted);
+}
+
+mod streamed {
+    fn streamed() -> crate::contract::Subject {
+        super::docker(true)
+    }
+    crate::whole_contract!(super::streamed);
+}
