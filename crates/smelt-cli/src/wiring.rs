@@ -26,7 +26,7 @@ pub fn runtimes(
     accept_unsandboxed: bool,
 ) -> HashMap<RuntimeKind, Arc<dyn Runtime>> {
     let mut runtimes: HashMap<RuntimeKind, Arc<dyn Runtime>> = HashMap::new();
-    let docker = DockerRuntime::new(container_engine(settings), &settings.cache);
+    let docker = DockerRuntime::new(container_engine(settings), settings.cache.clone());
     runtimes.insert(RuntimeKind::Docker, Arc::new(docker));
     #[cfg(target_os = "linux")]
     {

@@ -1,5 +1,6 @@
 //! The image that sandboxes are made of: found, pulled or built.
 
+use super::build::{self, Build};
 use super::engine::{ApiError, Engine, status, told};
 use super::login::Logins;
 use bollard::models::{CreateImageInfo, ImageInspect};
@@ -10,6 +11,7 @@ use smelt_core::event::OutputStream;
 use smelt_core::manifest::{Environment, ImageSource, PullPolicy};
 use smelt_core::port::{Output, SandboxError};
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,16 +27,21 @@ pub(super) struct Image {
     pub(super) digest: String,
 }
 
-/// Gets the image of `environment`, by its pull policy.
+/// Gets the image of `environment`, by its pull policy; `scratch` is a folder with room for what is
+/// sent to be built.
 pub(super) async fn get(
     engine: &Engine,
     environment: &Environment,
+    scratch: &Path,
     output: &mut dyn Output,
 ) -> Result<Image, SandboxError> {
     let reference = match &environment.image {
         Some(ImageSource::Image(reference)) => reference,
         Some(ImageSource::Build { context, dockerfile }) => {
-            return super::build::get(engine, context, dockerfile, environment.pull, output).await;
+            let pull = environment.pull;
+            let build = Build { context, dockerfile, pull, scratch };
+            let tag = build::get(&engine.api, &engine.config, build, output).await?;
+            return find(engine, &tag).await?.ok_or_else(|| missing(&tag));
         }
         None => return Err(no_image()),
     };
@@ -56,9 +63,7 @@ pub(super) async fn get(
 pub(super) async fn of(engine: &Engine, environment: &Environment) -> Result<Image, SandboxError> {
     let reference = match &environment.image {
         Some(ImageSource::Image(reference)) => reference.clone(),
-        Some(ImageSource::Build { context, dockerfile }) => {
-            super::build::tag(context, dockerfile).await?
-        }
+        Some(ImageSource::Build { context, dockerfile }) => build::tag(context, dockerfile).await?,
         None => return Err(no_image()),
     };
     find(engine, &reference).await?.ok_or_else(|| missing(&reference))

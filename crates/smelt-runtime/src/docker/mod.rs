@@ -27,7 +27,7 @@ use smelt_core::port::{
     Orphan, Output, Readiness, Runtime, Sandbox, SandboxError, SandboxSpec, Workspace,
 };
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::OnceCell;
 use user::Wanted;
@@ -35,6 +35,7 @@ use user::Wanted;
 /// Makes containers by an engine that speaks Docker's API.
 pub struct DockerRuntime {
     config: EngineConfig,
+    cache: PathBuf,
     /// Tells caches from those of others in the same engine.
     cache_owner: String,
     engine: OnceCell<Engine>,
@@ -45,15 +46,11 @@ pub struct DockerRuntime {
 
 impl DockerRuntime {
     /// A runtime for the engine that `config` leads to; nothing is asked of it yet. Caches are shared
-    /// by whoever names the same folder `cache`, in which nothing is written.
-    pub fn new(config: EngineConfig, cache: &Path) -> Self {
-        Self {
-            config,
-            cache_owner: cache_owner(cache),
-            engine: OnceCell::new(),
-            streaming: false,
-            met: Mutex::default(),
-        }
+    /// by whoever names the same folder `cache`, in which builds are prepared.
+    pub fn new(config: EngineConfig, cache: PathBuf) -> Self {
+        let cache_owner = cache_owner(&cache);
+        let (engine, met) = (OnceCell::new(), Mutex::default());
+        Self { config, cache, cache_owner, engine, streaming: false, met }
     }
 
     /// The same, with workspaces streamed in as if the engine were on another machine.
@@ -120,7 +117,9 @@ impl Runtime for DockerRuntime {
         output: &mut dyn Output,
     ) -> Result<Option<String>, SandboxError> {
         let engine = self.engine().await?;
-        Ok(Some(image::get(engine, environment, output).await?.digest))
+        let made = std::fs::create_dir_all(&self.cache);
+        made.map_err(|error| SandboxError::failed("making the cache folder", error))?;
+        Ok(Some(image::get(engine, environment, &self.cache, output).await?.digest))
     }
 
     async fn provision(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError> {

@@ -7,7 +7,7 @@ use smelt_runtime::docker::{DockerRuntime, EngineConfig};
 fn docker(streaming: bool) -> Subject {
     let folder = tempfile::tempdir().unwrap();
     let config = EngineConfig { config_dir: folder.path().into(), ..EngineConfig::default() };
-    let runtime = DockerRuntime::new(config, folder.path());
+    let runtime = DockerRuntime::new(config, folder.path().into());
     let runtime = if streaming { runtime.streaming() } else { runtime };
     let environment = "image = \"smelt-test/base\"\npull = \"never\"";
     Subject { runtime: Box::new(runtime), environment, folder, owner: OwnerId::random() }

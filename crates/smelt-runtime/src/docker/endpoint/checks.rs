@@ -238,3 +238,15 @@ mod tests {
         assert!(lines.contains("switch it to Linux containers"), "{lines}");
     }
 }
+
+#[cfg(test)]
+mod needs_docker {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_engine_of_this_machine_will_do() {
+        let readiness = readiness(&EngineConfig::default()).await;
+        assert!(readiness.missing().is_none(), "{readiness:?}");
+        assert!(readiness.checks[0].found.contains("Docker Engine"), "{readiness:?}");
+    }
+}

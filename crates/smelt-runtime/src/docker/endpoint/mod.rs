@@ -10,6 +10,6 @@ mod ssh;
 pub(super) use address::Endpoint;
 pub(super) use checks::readiness;
 pub use config::EngineConfig;
-pub(super) use config::read;
+pub(super) use config::{hex, read};
 pub(super) use connect::Connection;
 pub(super) use error::EndpointError;

@@ -9,4 +9,5 @@ mod file;
 mod helper;
 mod logins;
 
+pub(super) use error::LoginError;
 pub(super) use logins::Logins;
