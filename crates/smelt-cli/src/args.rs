@@ -265,6 +265,9 @@ pub struct Demo {
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
+    /// Only what this job needs: its runtime, and its image
+    #[arg(value_name = "MANIFEST", conflicts_with = "runtime")]
+    pub manifest: Option<PathBuf>,
     /// Only what this runtime needs
     #[arg(long, value_name = "RUNTIME")]
     pub runtime: Option<RuntimeName>,

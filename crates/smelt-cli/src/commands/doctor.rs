@@ -8,8 +8,8 @@ use crate::report::{complaint, print};
 use crate::settings::Settings;
 use crate::wiring;
 use serde::Serialize;
-use smelt_core::manifest::RuntimeKind;
-use smelt_core::port::{Check, CheckState};
+use smelt_core::manifest::{Environment, ImageSource, Manifest, PullPolicy, RuntimeKind};
+use smelt_core::port::{Check, CheckState, Discard, Runtime, SandboxError};
 use smelt_server::config::ServerConfig;
 use std::path::Path;
 
@@ -26,19 +26,36 @@ pub async fn doctor(args: &Doctor) -> Result {
     let settings = Settings::without_config()?;
     let mut sections =
         vec![Section { name: "this machine".into(), checks: machine(&settings).await }];
+    let environment = match &args.manifest {
+        Some(path) => Some(Manifest::read(path, settings.home.as_deref())?.0.environment),
+        None => None,
+    };
     let runtimes = wiring::runtimes(&settings, false);
-    for kind in wanted(args.runtime) {
-        let checks = match runtimes.get(&kind) {
+    let asked =
+        environment.as_ref().map(|environment| environment.runtime).or(args.runtime.map(kind));
+    let wanted =
+        asked.map_or_else(|| vec![RuntimeKind::Docker, RuntimeKind::Local], |kind| vec![kind]);
+    let mut of_runtimes = Vec::new();
+    for kind in wanted {
+        let mut checks = match runtimes.get(&kind) {
             Some(runtime) => runtime.check().await.checks,
-            None => vec![missing_runtime(kind, args.runtime.is_some())],
+            None => vec![missing_runtime(kind)],
         };
-        sections.push(Section { name: format!("the {kind} runtime"), checks });
+        if let (Some(environment), Some(runtime), false) =
+            (&environment, runtimes.get(&kind), is_sick(&checks))
+        {
+            checks.extend(image(&**runtime, environment).await);
+        }
+        of_runtimes.push(Section { name: format!("the {kind} runtime"), checks });
     }
+    if asked.is_none() {
+        any_will_do(&mut of_runtimes);
+    }
+    sections.extend(of_runtimes);
     if let Some(path) = &args.config {
         sections.push(Section { name: "the server's configuration".into(), checks: config(path) });
     }
-    let mut states = sections.iter().flat_map(|section| &section.checks).map(|check| check.state);
-    let sick = states.any(|state| state == CheckState::Missing);
+    let sick = sections.iter().any(|section| is_sick(&section.checks));
     if args.json {
         print::json(&serde_json::json!({ "ok": !sick, "sections": sections }))?;
     } else {
@@ -65,25 +82,64 @@ fn show(section: &Section) -> Result<()> {
     Ok(())
 }
 
-/// What was asked about; else every runtime that this version has.
-fn wanted(runtime: Option<RuntimeName>) -> Vec<RuntimeKind> {
-    match runtime {
-        Some(RuntimeName::Docker) => vec![RuntimeKind::Docker],
-        Some(RuntimeName::Compose) => vec![RuntimeKind::Compose],
-        Some(RuntimeName::Kubernetes) => vec![RuntimeKind::Kubernetes],
-        Some(RuntimeName::Local) => vec![RuntimeKind::Local],
-        None => vec![RuntimeKind::Docker, RuntimeKind::Local],
+fn is_sick(checks: &[Check]) -> bool {
+    checks.iter().any(|check| check.state == CheckState::Missing)
+}
+
+/// Where no runtime was asked for, one that works is enough.
+fn any_will_do(runtimes: &mut [Section]) {
+    if runtimes.iter().all(|section| is_sick(&section.checks)) {
+        return;
+    }
+    let checks = runtimes.iter_mut().flat_map(|section| &mut section.checks);
+    for check in checks.filter(|check| check.state == CheckState::Missing) {
+        check.state = CheckState::Lacking;
     }
 }
 
-fn missing_runtime(kind: RuntimeKind, asked: bool) -> Check {
+fn kind(name: RuntimeName) -> RuntimeKind {
+    match name {
+        RuntimeName::Docker => RuntimeKind::Docker,
+        RuntimeName::Compose => RuntimeKind::Compose,
+        RuntimeName::Kubernetes => RuntimeKind::Kubernetes,
+        RuntimeName::Local => RuntimeKind::Local,
+    }
+}
+
+fn missing_runtime(kind: RuntimeKind) -> Check {
     let found = match kind {
         RuntimeKind::Local => "needs Linux (bubblewrap)".to_owned(),
         _ => format!("the {kind} runtime is not in this version of Smelt yet"),
     };
-    let state = if asked { CheckState::Missing } else { CheckState::Lacking };
-    let fix = Some("use `runtime = \"local\"` on Linux".into());
-    Check { name: kind.to_string(), state, found, fix }
+    let fix = Some("use `runtime = \"docker\"`, or \"local\" on Linux".into());
+    Check { name: kind.to_string(), state: CheckState::Missing, found, fix }
+}
+
+/// Whether the job's image is there already. Nothing is pulled or built for that.
+async fn image(runtime: &dyn Runtime, environment: &Environment) -> Option<Check> {
+    let reference = match environment.image.as_ref()? {
+        ImageSource::Image(reference) => reference,
+        ImageSource::Build { context, .. } => {
+            let found = format!("built from {} when the job runs", context.display());
+            return Some(check("image", CheckState::Good, found, None));
+        }
+    };
+    let as_it_is = Environment { pull: PullPolicy::Never, ..environment.clone() };
+    Some(match runtime.prepare(&as_it_is, &mut Discard).await {
+        Ok(digest) => check("image", CheckState::Good, digest.unwrap_or_default(), None),
+        Err(SandboxError::Unavailable { .. }) if environment.pull != PullPolicy::Never => {
+            let found = format!("`{reference}` is not there: it is pulled when the job runs");
+            let fix = format!("try it before: docker pull {reference}");
+            check("image", CheckState::Lacking, found, Some(&fix))
+        }
+        Err(error) => {
+            let fix = match &error {
+                SandboxError::Unavailable { hint, .. } => hint.as_deref(),
+                _ => None,
+            };
+            check("image", CheckState::Missing, smelt_core::outcome::chain(&error), fix)
+        }
+    })
 }
 
 async fn machine(settings: &Settings) -> Vec<Check> {

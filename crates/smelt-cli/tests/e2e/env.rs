@@ -8,6 +8,14 @@ use std::process::{Command, Output};
 pub struct TestEnv {
     home: Home,
     program: PathBuf,
+    /// Keys of `[environment]` that make the sandbox of jobs.
+    sandbox: &'static str,
+}
+
+/// Adds keys to a section of a manifest.
+pub fn amend(manifest: &Path, section: &str, keys: &str) {
+    let text = std::fs::read_to_string(manifest).unwrap();
+    std::fs::write(manifest, text.replace(section, &format!("{section}\n{keys}"))).unwrap();
 }
 
 /// What a command printed, and how it ended.
@@ -51,10 +59,17 @@ fn program(home: &Home) -> PathBuf {
 }
 
 impl TestEnv {
+    /// One whose jobs run in jails.
     pub fn new() -> Self {
         let home = Home::new();
         let program = program(&home);
-        Self { home, program }
+        Self { home, program, sandbox: "runtime = \"local\"" }
+    }
+
+    /// One whose jobs run in containers of the test image.
+    pub fn docker() -> Self {
+        let sandbox = "runtime = \"docker\"\nimage = \"smelt-test/base\"\npull = \"never\"";
+        Self { sandbox, ..Self::new() }
     }
 
     pub fn home(&self) -> &Home {
@@ -82,13 +97,14 @@ impl TestEnv {
         command
     }
 
-    /// Writes the manifest of a local job on the repository `repo`, whose agent is the shell
+    /// Writes the manifest of a job on the repository `repo`, whose agent is the shell
     /// command `agent`; `rest` are further sections, the sessions among them.
     pub fn manifest(&self, name: &str, agent: &str, rest: &str) -> PathBuf {
         let agent = agent.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let text = format!(
-            "[job]\nname = \"{name}\"\nrepo = \"repo\"\n\n[environment]\nruntime = \"local\"\n\n\
-             [orchestrator]\nkind = \"direct\"\ncommand = \"{agent}\"\n\n{rest}"
+            "[job]\nname = \"{name}\"\nrepo = \"repo\"\n\n[environment]\n{}\n\n\
+             [orchestrator]\nkind = \"direct\"\ncommand = \"{agent}\"\n\n{rest}",
+            self.sandbox
         );
         self.write(&format!("{name}.toml"), text)
     }
@@ -125,6 +141,10 @@ impl TestEnv {
                 let group = PathBuf::from(format!("/sys/fs/cgroup/{controller}/smelt-{run}"));
                 assert!(!group.exists(), "control group left: {}", group.display());
             }
+        }
+        for run in runs.iter().filter(|_| self.sandbox.contains("docker")) {
+            let left = docker_things(&format!("smelt.run={run}"));
+            assert!(left.is_empty(), "left in the engine: {left:?}");
         }
     }
 
@@ -167,4 +187,17 @@ pub fn copy_examples(repo: &TestRepo<'_>) {
         repo.write(&format!("examples/{}", below.display()), std::fs::read(path).unwrap());
     }
     repo.commit("Examples");
+}
+
+/// What the engine has with a label: containers, networks, volumes.
+pub fn docker_things(label: &str) -> Vec<String> {
+    let filter = format!("label={label}");
+    let list = |words: &[&str]| {
+        let output = Command::new("docker").args(words).args(["-q", "--filter", &filter]).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(|id| format!("{} {id}", words[0])).collect::<Vec<_>>()
+    };
+    [&["ps", "-a"][..], &["network", "ls"], &["volume", "ls"]].into_iter().flat_map(list).collect()
 }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Variable by which every process of one command can be told.
-pub(super) const MARK: &str = "SMELT_EXEC_ID";
+pub(super) const MARK: &str = "_SMELT_EXEC";
 
 /// How long output is waited for that nobody writes any more.
 const DRAIN: Duration = Duration::from_millis(500);

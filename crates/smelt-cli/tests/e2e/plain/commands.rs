@@ -53,8 +53,9 @@ fn completions_and_manual_pages_are_made() {
 #[test]
 fn doctor_tells_what_is_missing_and_how_to_get_it() {
     let env = TestEnv::new();
-    let output = env.command(&["doctor"]).env("PATH", "/nowhere").output().unwrap();
-    let said: crate::env::Said = output.into();
+    let mut doctor = env.command(&["doctor"]);
+    doctor.env("PATH", "/nowhere").env("DOCKER_HOST", "unix:///no.sock");
+    let said: crate::env::Said = doctor.output().unwrap().into();
     let said = said.with_code(69);
     for (what, fix) in [("git", "apt install git"), ("bubblewrap", "apt install bubblewrap")] {
         assert!(said.stdout.contains(what) && said.stdout.contains(fix), "{}", said.stdout);
@@ -62,8 +63,10 @@ fn doctor_tells_what_is_missing_and_how_to_get_it() {
     env.write("server.toml", "queue_dri = \"q\"\n");
     let said = env.smelt(&["doctor", "--config", "server.toml"]).with_code(69);
     assert!(said.stderr.contains("did you mean `queue_dir`?"), "{}", said.stderr);
-    let said = env.smelt(&["doctor", "--runtime", "docker", "--json"]).with_code(69);
-    let told: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    let mut docker = env.command(&["doctor", "--runtime", "docker", "--json"]);
+    let said: crate::env::Said =
+        docker.env("DOCKER_HOST", "unix:///no.sock").output().unwrap().into();
+    let told: serde_json::Value = serde_json::from_str(&said.with_code(69).stdout).unwrap();
     assert_eq!(told["ok"], false);
 }
 
@@ -167,4 +170,20 @@ mod needs_root {
             assert!(said.stderr.contains("--dir"), "{}", said.stderr);
         }
     }
+}
+
+#[test]
+fn code_64_a_wrong_command_line() {
+    let env = TestEnv::new();
+    for args in [
+        &["run"][..],
+        &["frobnicate"],
+        &["run", "x", "--no-such-flag"],
+        &["clean", "--older-than", "soon"],
+    ] {
+        let said = env.smelt(args).with_code(64);
+        assert!(said.stderr.contains("error:"), "{}", said.stderr);
+    }
+    env.smelt(&["--help"]).with_code(0);
+    env.smelt(&["run", "-V"]).with_code(0);
 }

@@ -1,16 +1,10 @@
 //! Sessions: what they start from, what is kept of them, how they are merged.
 
-use crate::env::{TestEnv, session};
-
-/// Adds keys to a section of a manifest.
-fn amend(manifest: &std::path::Path, section: &str, keys: &str) {
-    let text = std::fs::read_to_string(manifest).unwrap();
-    std::fs::write(manifest, text.replace(section, &format!("{section}\n{keys}"))).unwrap();
-}
+use crate::env::{amend, session};
 
 #[test]
 fn two_at_once_and_one_that_needs_both_on_thousands_of_files() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     for folder in 0..50 {
         let path = repo.path().join(format!("src/{folder}"));
@@ -96,7 +90,7 @@ fn work_is_kept_in_whatever_state_the_agent_leaves_it() {
             "test -e ./-x && cat a.txt",
         ),
     ] {
-        let env = TestEnv::new();
+        let env = super::env();
         let repo = env.repo();
         let manifest = env.manifest("job", agent, &session("one", gate, ""));
         let said = env.run(&manifest);
@@ -108,7 +102,7 @@ fn work_is_kept_in_whatever_state_the_agent_leaves_it() {
 
 #[test]
 fn what_can_not_be_kept_is_said() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     // A repository inside that has commits of its own: git records its commit, not its files.
     let agent = "mkdir in; git init -q in; (cd in; echo a > a; git add a; git -c user.name=x -c user.email=x commit -qm A); echo b > b.txt";
@@ -135,7 +129,7 @@ fn what_can_not_be_kept_is_said() {
 
 #[test]
 fn what_a_gate_changes_is_not_part_of_the_result() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let gate = "echo built > built.txt; echo changed > a.txt; git add .; git commit -qm Gate; true";
     let manifest = env.manifest("job", "echo a > a.txt", &session("one", gate, ""));
@@ -146,7 +140,7 @@ fn what_a_gate_changes_is_not_part_of_the_result() {
 
 #[test]
 fn the_task_arrives_on_stdin_and_in_a_file_and_the_gate_s_stdin_is_closed() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let agent = "cat > stdin.txt; cat \"$SMELT_SPEC_FILE\" > file.txt; env | grep ^SMELT_ | sort > env.txt; pwd > pwd.txt";
     let gate = "test \"$(cat)\" = '' && test \"$SMELT_SESSION\" = one && cmp stdin.txt file.txt";
@@ -170,7 +164,7 @@ fn the_task_arrives_on_stdin_and_in_a_file_and_the_gate_s_stdin_is_closed() {
 
 #[test]
 fn sessions_after_a_failed_one_are_skipped_and_others_go_on() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let sessions = session("bad", "false", "")
         + &session("after", "true", "depends_on = [\"bad\"]")
@@ -192,7 +186,7 @@ fn sessions_after_a_failed_one_are_skipped_and_others_go_on() {
 
 #[test]
 fn an_octopus_merges_all_at_once_and_names_the_files_of_a_conflict() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let three = ["a", "b", "c"].map(|name| session(name, "true", "")).concat();
     let merge = "[merge]\nstrategy = \"octopus\"\n";
@@ -209,7 +203,7 @@ fn an_octopus_merges_all_at_once_and_names_the_files_of_a_conflict() {
 
 #[test]
 fn a_gate_that_fails_on_the_merged_tree_only_keeps_the_branch_unwritten() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     // Each adds a file; the gate allows one of them only.
     let gate = "test $(ls *.new | wc -l) -le 1";
@@ -228,7 +222,7 @@ fn a_gate_that_fails_on_the_merged_tree_only_keeps_the_branch_unwritten() {
 
 #[test]
 fn a_conflict_is_given_back_to_the_agent_once() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let agent = "
         task=$(cat \"$SMELT_SPEC_FILE\")
@@ -267,7 +261,7 @@ fn a_conflict_is_given_back_to_the_agent_once() {
 
 #[test]
 fn what_setup_makes_is_there_and_never_part_of_the_result() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let manifest = env.manifest(
         "job",
@@ -292,7 +286,7 @@ fn what_setup_makes_is_there_and_never_part_of_the_result() {
 
 #[test]
 fn a_cache_is_kept_between_runs_of_one_repository() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let agent = "echo once >> ~/.store/log; cp ~/.store/log log.txt";
     let manifest = env.manifest("job", agent, &session("one", "true", ""));
@@ -307,7 +301,7 @@ fn a_cache_is_kept_between_runs_of_one_repository() {
 
 #[test]
 fn files_and_a_short_history_are_given_as_asked() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     for n in 0..4 {
         repo.write("n.txt", format!("{n}"));
@@ -325,7 +319,7 @@ fn files_and_a_short_history_are_given_as_asked() {
 
 #[test]
 fn an_agent_that_is_not_there_is_found_before_any_session_starts() {
-    let env = TestEnv::new();
+    let env = super::env();
     env.repo();
     let manifest = env.manifest("job", "x", &session("one", "true", ""));
     let text = std::fs::read_to_string(&manifest).unwrap();
@@ -339,7 +333,7 @@ fn an_agent_that_is_not_there_is_found_before_any_session_starts() {
 
 #[test]
 fn work_on_another_branch_is_taken_or_told_of() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let commit = "echo x > x.txt; git add x.txt; git commit -qm Work";
     let ways = [
@@ -366,7 +360,7 @@ fn work_on_another_branch_is_taken_or_told_of() {
 
 #[test]
 fn a_session_s_time_covers_what_git_does_for_it() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     // What the one commits keeps the checkout of the other busy.
     let agent = "case $SMELT_SESSION in a)
@@ -383,7 +377,7 @@ fn a_session_s_time_covers_what_git_does_for_it() {
 
 #[test]
 fn what_setup_makes_is_in_every_session_s_worktree_and_hides_nothing() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     repo.write(".gitignore", "installed/\n");
     repo.commit("Ignore");
@@ -404,7 +398,7 @@ fn what_setup_makes_is_in_every_session_s_worktree_and_hides_nothing() {
 
 #[test]
 fn a_session_whose_work_is_refused_costs_no_other_its_own() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let agent = "case $SMELT_SESSION in
         bad) printf '[submodule \"x\"]\n\tpath = -x\n\turl = ./x\n' > .gitmodules ;;
@@ -425,7 +419,7 @@ fn a_session_whose_work_is_refused_costs_no_other_its_own() {
 
 #[test]
 fn an_agent_that_rewrites_history_loses_nothing() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let start = repo.git(&["rev-parse", "main"]);
     for (job, way) in [
@@ -448,7 +442,7 @@ fn an_agent_that_rewrites_history_loses_nothing() {
 /// A conflict without marks in a file: one side changes it, the other removes it.
 #[test]
 fn a_conflict_that_nobody_has_decided_is_not_resolved() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let agent = "case $(cat) in
         *conflicts*) DECIDE ;;

@@ -1,6 +1,6 @@
 //! The user's repository: what a run may change in it is its result branch and `refs/smelt`.
 
-use crate::env::{TestEnv, session, walk};
+use crate::env::{session, walk};
 use smelt_testing::TestRepo;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ fn unchanged(before: &BTreeMap<PathBuf, Vec<u8>>, folder: &Path) {
 
 #[test]
 fn a_dirty_checkout_its_index_config_and_hooks_stay_as_they_are() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     repo.write(".gitignore", "ignored\n");
     repo.commit("Ignore");
@@ -62,7 +62,7 @@ fn a_dirty_checkout_its_index_config_and_hooks_stay_as_they_are() {
 
 #[test]
 fn from_within_the_repository_its_status_stays_clean() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let manifest = env.manifest("job", "echo x > x.txt", &session("one", "true", ""));
     let mut command = env.command(&["run", manifest.to_str().unwrap()]);
@@ -74,7 +74,7 @@ fn from_within_the_repository_its_status_stays_clean() {
 
 #[test]
 fn two_jobs_at_once_do_not_see_each_other() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let agent = "echo $SMELT_JOB > $SMELT_JOB.txt; sleep 1; git branch -a > branches.txt; git log --all --oneline > log.txt; ls /smelt/sessions > sessions.txt";
     let jobs =
@@ -100,7 +100,7 @@ fn two_jobs_at_once_do_not_see_each_other() {
 
 #[test]
 fn worktrees_bare_repositories_and_sha256_work_end_to_end() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let run_on = |name: &str, path: &str| {
         let manifest = env.manifest(name, "echo x > x.txt", &session("one", "true", ""));
@@ -132,7 +132,7 @@ fn worktrees_bare_repositories_and_sha256_work_end_to_end() {
 
 #[test]
 fn a_url_s_result_is_a_bundle_and_the_summary_says_how_to_fetch_it() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let manifest = env.manifest("job", "echo x > x.txt", &session("one", "true", ""));
     let text = std::fs::read_to_string(&manifest).unwrap();
@@ -177,7 +177,7 @@ mod needs_root {
     /// can't be lent.
     #[test]
     fn the_repository_of_another_user_that_only_root_can_read() {
-        let env = TestEnv::new();
+        let env = super::super::env();
         let repo = env.repo();
         for path in walk(repo.path()).into_iter().chain([repo.path().to_owned()]) {
             lchown(&path, Some(65534), Some(65534)).unwrap();

@@ -1,11 +1,11 @@
 //! Seeing what a run does and did.
 
-use crate::env::{TestEnv, session};
+use crate::env::session;
 use std::process::Stdio;
 
 #[test]
 fn events_come_as_json_lines_the_outcome_last() {
-    let env = TestEnv::new();
+    let env = super::env();
     env.repo();
     let manifest =
         env.manifest("job", "echo hello; echo new > new.txt", &session("one", "true", ""));
@@ -41,7 +41,7 @@ fn events_come_as_json_lines_the_outcome_last() {
 
 #[test]
 fn progress_goes_to_stderr_and_results_to_stdout() {
-    let env = TestEnv::new();
+    let env = super::env();
     env.repo();
     let manifest =
         env.manifest("job", "echo hello; echo new > new.txt", &session("one", "echo checked", ""));
@@ -58,7 +58,7 @@ fn progress_goes_to_stderr_and_results_to_stdout() {
 
 #[test]
 fn logs_follow_a_run_to_its_end() {
-    let env = TestEnv::new();
+    let env = super::env();
     env.repo();
     let agent = "for n in 1 2 3 4 5 6; do echo line $n; sleep 0.1; done; echo new > new.txt";
     let manifest = env.manifest("job", agent, &session("one", "true", ""));
@@ -87,7 +87,7 @@ fn logs_follow_a_run_to_its_end() {
 
 #[test]
 fn gates_are_reported_as_junit() {
-    let env = TestEnv::new();
+    let env = super::env();
     env.repo();
     let sessions = session("good", "true", "")
         + &session("bad", "echo broken; exit 3", "")
@@ -104,7 +104,7 @@ fn gates_are_reported_as_junit() {
 
 #[test]
 fn a_report_that_can_not_be_written_is_told_before_the_run_and_changes_no_outcome() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let before = repo.refs();
     let manifest = env.manifest("job", "echo new > new.txt", &session("one", "true", ""));
@@ -121,7 +121,7 @@ fn a_report_that_can_not_be_written_is_told_before_the_run_and_changes_no_outcom
 
 #[test]
 fn status_shows_the_newest_run_any_run_and_an_older_smelt_s() {
-    let env = TestEnv::new();
+    let env = super::env();
     env.write(
         ".smelt/run-state.toml",
         "job_name = \"old\"\nphase = \"complete\"\nsessions = [\"a\"]\nstarted_at = 1700000000\n",
@@ -149,7 +149,7 @@ fn status_shows_the_newest_run_any_run_and_an_older_smelt_s() {
 
 #[test]
 fn a_torn_or_newer_state_file_is_refused_by_name() {
-    let env = TestEnv::new();
+    let env = super::env();
     env.repo();
     let manifest = env.manifest("job", "echo new > new.txt", &session("one", "true", ""));
     env.run(&manifest).with_code(0);
@@ -172,7 +172,7 @@ fn a_torn_or_newer_state_file_is_refused_by_name() {
 
 #[test]
 fn on_a_terminal_a_run_is_drawn_and_leaves_a_summary() {
-    let env = TestEnv::new();
+    let env = super::env();
     env.repo();
     let agent = "for n in 1 2 3; do echo step $n; sleep 0.2; done; echo new > new.txt";
     let manifest = env.manifest("job", agent, &session("one", "true", ""));

@@ -69,7 +69,7 @@ fn was_cancelled(env: &TestEnv, repo: &TestRepo<'_>) {
 #[test]
 fn a_first_signal_keeps_the_work_and_removes_the_sandbox() {
     for signal in ["-INT", "-TERM", "-HUP"] {
-        let env = TestEnv::new();
+        let env = super::env();
         let repo = env.repo();
         let running = Running::start(&env, PATIENT);
         running.signal(signal);
@@ -86,7 +86,7 @@ fn a_first_signal_keeps_the_work_and_removes_the_sandbox() {
 
 #[test]
 fn an_agent_that_ignores_signals_is_ended_all_the_same() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let running = Running::start(&env, STUBBORN);
     running.signal("-TERM");
@@ -96,7 +96,7 @@ fn an_agent_that_ignores_signals_is_ended_all_the_same() {
 
 #[test]
 fn a_second_signal_ends_it_at_once_and_the_sandbox_is_removed_still() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let running = Running::start(&env, STUBBORN);
     let pid = running.pid();
@@ -110,7 +110,7 @@ fn a_second_signal_ends_it_at_once_and_the_sandbox_is_removed_still() {
 
 #[test]
 fn stop_ends_a_run_from_outside() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let running = Running::start(&env, PATIENT);
     let said = env.smelt(&["stop", "job"]).with_code(0);
@@ -123,7 +123,7 @@ fn stop_ends_a_run_from_outside() {
 
 #[test]
 fn a_job_runs_once_at_a_time_and_the_second_is_told_who_has_it() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let running = Running::start(&env, PATIENT);
     let said = env.smelt(&["run", "job.toml"]).with_code(1);
@@ -138,7 +138,7 @@ fn a_job_runs_once_at_a_time_and_the_second_is_told_who_has_it() {
 
 #[test]
 fn after_kill_9_clean_leaves_no_process_and_the_repository_is_whole() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let running = Running::start(&env, STUBBORN);
     running.signal("-KILL");
@@ -150,9 +150,9 @@ fn after_kill_9_clean_leaves_no_process_and_the_repository_is_whole() {
 
     let refs = repo.refs();
     let said = env.smelt(&["clean", "--dry-run"]).with_code(0);
-    assert!(said.stdout.contains("would remove jail"), "{}", said.stdout);
+    assert!(said.stdout.contains("would remove sandbox files"), "{}", said.stdout);
     let said = env.smelt(&["clean"]).with_code(0);
-    assert!(said.stdout.contains("removed jail"), "{}", said.stdout);
+    assert!(said.stdout.contains("removed sandbox files"), "{}", said.stdout);
     env.nothing_is_left(&repo);
     assert_eq!(repo.refs(), refs, "a run that is listed keeps its refs");
     repo.git(&["fsck", "--strict"]);
@@ -170,7 +170,7 @@ fn after_kill_9_clean_leaves_no_process_and_the_repository_is_whole() {
 
 #[test]
 fn following_ends_when_the_run_is_killed_and_says_so() {
-    let env = TestEnv::new();
+    let env = super::env();
     let _repo = env.repo();
     let running = Running::start(&env, STUBBORN);
     let mut follow = env.command(&["logs", "job", "-f"]);
@@ -197,7 +197,7 @@ fn lose_outcome(env: &TestEnv, run: &str) {
 
 #[test]
 fn an_interrupted_run_keeps_its_work_and_does_not_become_the_newest_again() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let agent = "echo $SMELT_RUN_ID > work.txt";
     env.run(&env.manifest("job", agent, &session("one", "true", ""))).with_code(0);
@@ -219,7 +219,7 @@ fn an_interrupted_run_keeps_its_work_and_does_not_become_the_newest_again() {
 
 #[test]
 fn clean_leaves_a_running_job_alone() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let running = Running::start(&env, PATIENT);
     let refs = repo.refs();
@@ -233,7 +233,7 @@ fn clean_leaves_a_running_job_alone() {
 
 #[test]
 fn the_cache_is_not_cleared_while_a_run_uses_it_also_of_another_folder() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let running = Running::start(&env, PATIENT);
     let mirror = env.home().home().join(".cache/smelt/mirrors/some.git");

@@ -14,7 +14,7 @@ fn job(env: &TestEnv, agent: &str, gate: &str, credentials: &str) -> std::path::
 
 #[test]
 fn a_missing_secret_is_told_before_anything_is_made() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let before = repo.refs();
     let manifest =
@@ -34,7 +34,7 @@ fn a_missing_secret_is_told_before_anything_is_made() {
 
 #[test]
 fn each_place_is_looked_at_in_its_order() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     env.write("secrets.env", "A=from-env-file\n");
     env.write("home/token", "from-a-file\n");
@@ -70,7 +70,7 @@ fn each_place_is_looked_at_in_its_order() {
 /// afterwards in nothing that is kept.
 #[test]
 fn a_secret_reaches_the_sandbox_and_nothing_else() {
-    let env = TestEnv::new();
+    let env = super::env();
     env.repo();
     // The agent prints it, as a careless one does.
     let agent = "echo the key is $KEY; env; echo new > new.txt; sleep 1";
@@ -116,7 +116,7 @@ fn a_secret_reaches_the_sandbox_and_nothing_else() {
 
 #[test]
 fn protected_names_are_refused() {
-    let env = TestEnv::new();
+    let env = super::env();
     env.repo();
     for (credentials, forge) in [
         (

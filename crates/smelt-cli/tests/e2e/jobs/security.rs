@@ -1,15 +1,10 @@
 //! What a hostile agent can't do.
 
-use crate::env::{TestEnv, session};
-
-fn amend(manifest: &std::path::Path, section: &str, keys: &str) {
-    let text = std::fs::read_to_string(manifest).unwrap();
-    std::fs::write(manifest, text.replace(section, &format!("{section}\n{keys}"))).unwrap();
-}
+use crate::env::{amend, session};
 
 #[test]
 fn a_branch_whose_name_steers_terminals_is_shown_without_that() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     repo.git(&["checkout", "-q", "-b", "x\u{9b}31m\u{202e}y"]);
     let said = env.run(&env.manifest("job", "echo hi > new.txt", &session("one", "true", "")));
@@ -26,7 +21,7 @@ fn a_branch_whose_name_steers_terminals_is_shown_without_that() {
 /// Everything by which git can be made to run a program, planted in the workspace and its clone.
 #[test]
 fn planted_hooks_and_settings_run_nothing_on_the_host() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let canary = env.path().join("canary");
     let agent = r#"
@@ -111,7 +106,7 @@ fn redirected_repositories_bring_no_foreign_object() {
             "echo VICTIM_HEAD > \"$(git rev-parse --absolute-git-dir)/HEAD\"",
         ),
     ] {
-        let env = TestEnv::new();
+        let env = super::env();
         let repo = env.repo();
         let victim = smelt_testing::TestRepo::new(env.home(), "victim");
         victim.write("secret.txt", "secret\n");
@@ -128,61 +123,8 @@ fn redirected_repositories_bring_no_foreign_object() {
 }
 
 #[test]
-fn the_jail_shows_nothing_of_the_host_that_it_does_not_need() {
-    let env = TestEnv::new();
-    let repo = env.repo();
-    env.write("home/.ssh/id_ed25519", "private");
-    env.write("home/.netrc", "private");
-    let agent = r#"
-        exec > report.txt 2>&1
-        id -u; grep Cap /proc/self/status
-        for path in REPO HOMEDIR/.ssh HOMEDIR/.netrc /etc/shadow /etc/ssl/private /root/.bashrc /var/run/docker.sock \
-            /run/docker.sock /var/lib /srv /sys /boot /etc/smelt; do
-            if [ -e "$path" ]; then echo "SEEN $path"; fi
-        done
-        for path in / /usr /etc /smelt/objects/0 /usr/bin; do
-            if touch "$path/written" 2>/dev/null; then echo "WRITTEN $path"; fi
-        done
-        mount -o remount,rw,bind /usr 2>/dev/null && echo "REMOUNTED"
-        unshare -U true 2>/dev/null && echo "NAMESPACE"
-        ls /proc | grep -c '^[0-9]'
-        hostname
-        echo "PARENT $(tr '\0' ' ' < /proc/1/cmdline | cut -c 1-5)"
-    "#.replace("REPO", repo.path().to_str().unwrap()).replace("HOMEDIR", env.home().home().to_str().unwrap());
-    let manifest = env.manifest("job", &agent, &session("one", "true", ""));
-    env.run(&manifest).with_code(0);
-    let report = repo.git(&["show", "smelt/job:report.txt"]);
-    for bad in ["SEEN", "WRITTEN", "REMOUNTED", "NAMESPACE"] {
-        assert!(!report.contains(bad), "{report}");
-    }
-    let capabilities = report.lines().filter(|line| line.starts_with("Cap"));
-    assert!(capabilities.clone().count() >= 4);
-    assert!(capabilities.into_iter().all(|line| line.ends_with("0000000000000000")), "{report}");
-    assert!(report.contains("smelt"), "its own host name: {report}");
-}
-
-#[test]
-fn without_a_network_there_is_none() {
-    let env = TestEnv::new();
-    let repo = env.repo();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let agent = format!(
-        "(exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && echo reached > r.txt || echo alone > r.txt"
-    );
-    let manifest = env.manifest("job", &format!("bash -c '{agent}'"), &session("one", "true", ""));
-    let said = env.run(&manifest).with_code(0);
-    assert_eq!(repo.git(&["show", "smelt/job:r.txt"]), "reached");
-    assert!(said.stdout.contains("shares this machine's network"), "{}", said.stdout);
-    amend(&manifest, "[environment]", "network = \"none\"");
-    let said = env.run(&manifest).with_code(0);
-    assert_eq!(repo.git(&["show", "smelt/job:r.txt"]), "alone");
-    assert!(said.stdout.contains("no network"), "{}", said.stdout);
-}
-
-#[test]
 fn targets_that_are_not_smelt_s_are_refused_and_stay() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     repo.git(&["branch", "theirs"]);
     repo.git(&["branch", "base"]);
@@ -229,43 +171,6 @@ fn targets_that_are_not_smelt_s_are_refused_and_stay() {
 }
 
 #[test]
-fn a_branch_that_becomes_somebody_s_during_the_run_is_left_to_them() {
-    let env = TestEnv::new();
-    let repo = env.repo();
-    let agent = "echo x > x.txt; echo ready; until [ -e ~/go ]; do sleep 0.05; done";
-    let manifest = env.manifest("job", agent, &session("one", "sleep 1", ""));
-    let mut run = env
-        .command(&["run", manifest.to_str().unwrap()])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    while !env.smelt(&["logs", "job"]).stdout.contains("agent | ready") {
-        std::thread::sleep(std::time::Duration::from_millis(30));
-        assert!(run.try_wait().unwrap().is_none());
-    }
-    repo.git(&["branch", "smelt/job"]);
-    let theirs = repo.git(&["rev-parse", "smelt/job"]);
-    // The jail's home is the run's own; its host folder is where the agent looks.
-    let scratch = env.home().home().join(".cache/smelt/scratch");
-    let owner = std::fs::read_dir(scratch).unwrap().next().unwrap().unwrap().path();
-    let home = std::fs::read_dir(owner).unwrap().next().unwrap().unwrap().path().join("home");
-    std::fs::write(home.join("go"), "").unwrap();
-    let said: crate::env::Said = run.wait_with_output().unwrap().into();
-    let said = said.with_code(69);
-    assert!(said.stdout.contains("undelivered: job"), "{}", said.stdout);
-    assert!(said.stdout.contains("the work is kept under the run's own refs"), "{}", said.stdout);
-    assert_eq!(repo.git(&["rev-parse", "smelt/job"]), theirs);
-    let reference = env.status("job")["sessions"][0]["reference"].clone();
-    assert!(
-        reference.is_string()
-            && repo.git(&["show", &format!("{}:x.txt", reference.as_str().unwrap())]) == "x",
-        "{}",
-        said.stdout
-    );
-}
-
-#[test]
 fn hostile_trees_and_enormous_files_change_nothing() {
     for (what, agent) in [
         // A gigabyte of nothing travels in a megabyte.
@@ -281,7 +186,7 @@ fn hostile_trees_and_enormous_files_change_nothing() {
             git update-ref HEAD $(git commit-tree $t -p HEAD -m Hostile); git read-tree --empty; exit 3"#,
         ),
     ] {
-        let env = TestEnv::new();
+        let env = super::env();
         let repo = env.repo();
         let manifest = env.manifest("job", agent, &session("one", "true", ""));
         let said = env.run(&manifest).with_code(1);
@@ -294,7 +199,7 @@ fn hostile_trees_and_enormous_files_change_nothing() {
 
 #[test]
 fn control_characters_are_rendered_nowhere() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let agent = "printf '\\033]52;c;aGVsbG8=\\007\\033[2J\\302\\233\\061mred\\033[0m \\342\\200\\256desrever\\r\\n'; printf 'x' > \"$(printf 'na\\033[31mme')\"; git add .; git commit -qm \"$(printf 'sub\\033[31mject')\"";
     let gate = "printf '\\033[31mgate\\033]0;title\\007\\n'; exit 1";
@@ -326,34 +231,8 @@ fn control_characters_are_rendered_nowhere() {
 }
 
 #[test]
-fn limits_hold() {
-    let env = TestEnv::new();
-    let repo = env.repo();
-    // A hundred processes at once, where twenty are allowed.
-    let agent = "n=0; while [ $n -lt 100 ]; do sleep 5 & n=$((n + 1)); done 2> err.txt; jobs | wc -l > count.txt; true";
-    let manifest = env.manifest("job", agent, &session("one", "true", ""));
-    amend(&manifest, "[environment]", "resources = { pids = 20, memory = \"300M\", cpu = 1 }");
-    let _ = env.run(&manifest);
-    let status = env.status("job");
-    let reference = status["sessions"][0]["reference"].as_str().expect("work was kept");
-    let errors = repo.git(&["show", &format!("{reference}:err.txt")]);
-    assert!(errors.to_lowercase().contains("fork") || errors.contains("Resource"), "{errors}");
-    // Half a gigabyte of memory, where less is allowed.
-    let hog =
-        "python3 -c 'x = bytearray(600_000_000); print(len(x))' > got.txt; echo $? > code.txt";
-    let manifest = env.manifest("hog", hog, &session("one", "true", ""));
-    amend(&manifest, "[environment]", "resources = { memory = \"300M\" }");
-    env.run(&manifest);
-    let status = env.status("hog");
-    let reference = status["sessions"][0]["reference"].as_str().expect("work was kept");
-    assert_ne!(repo.git(&["show", &format!("{reference}:code.txt")]), "0");
-    assert_eq!(repo.git(&["show", &format!("{reference}:got.txt")]), "");
-    env.nothing_is_left(&repo);
-}
-
-#[test]
 fn folders_deeper_than_any_path_are_removed_and_cost_nothing() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let agent = "echo kept > kept.txt
         cd; n=0; while [ $n -lt 1200 ]; do mkdir d && cd -P d && n=$((n + 1)) || exit 1; done";

@@ -1,11 +1,11 @@
 //! Each exit code, and what is left after it: nothing.
 
-use crate::env::{TestEnv, session};
+use crate::env::{TestEnv, amend, session};
 
 /// Runs a job with one session; makes sure of its exit code and outcome, and that nothing is left.
 #[track_caller]
 fn ends(agent: &str, gate: &str, more: &str, code: i32, outcome: &str) -> (TestEnv, String) {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let manifest = env.manifest("job", agent, &format!("{more}\n{}", session("one", gate, "")));
     let said = env.run(&manifest).with_code(code);
@@ -44,15 +44,10 @@ fn code_1_an_agent_that_fails() {
 
 #[test]
 fn code_1_a_setup_command_that_fails() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let manifest = env.manifest("job", "true", &session("one", "true", ""));
-    let text = std::fs::read_to_string(&manifest).unwrap();
-    let text = text.replace(
-        "runtime = \"local\"",
-        "runtime = \"local\"\nsetup = [\"echo no such package >&2; exit 4\"]",
-    );
-    std::fs::write(&manifest, text).unwrap();
+    amend(&manifest, "[environment]", "setup = [\"echo no such package >&2; exit 4\"]");
     let said = env.run(&manifest).with_code(1);
     assert!(said.stdout.contains("the setup command"), "{}", said.stdout);
     assert!(said.stdout.contains("no such package"), "{}", said.stdout);
@@ -83,7 +78,7 @@ fn code_3_nothing_to_do() {
 
 #[test]
 fn code_4_work_that_does_not_fit_together() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let sessions = session("left", "true", "") + &session("right", "true", "");
     let manifest = env.manifest("job", "echo $SMELT_SESSION > README.md", &sessions);
@@ -100,7 +95,7 @@ fn code_4_work_that_does_not_fit_together() {
 
 #[test]
 fn code_5_a_session_that_takes_too_long() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let agent = "echo started > work.txt; trap '' TERM; sleep 60 & sleep 60";
     let sessions = session("one", "true", "").replace("timeout = 60", "timeout = 1");
@@ -116,7 +111,7 @@ fn code_5_a_session_that_takes_too_long() {
 
 #[test]
 fn code_5_a_job_that_takes_too_long() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let manifest = env.manifest("job", "echo a > a.txt; sleep 60", &session("one", "true", ""));
     let text = std::fs::read_to_string(&manifest).unwrap();
@@ -130,24 +125,8 @@ fn code_5_a_job_that_takes_too_long() {
 }
 
 #[test]
-fn code_64_a_wrong_command_line() {
-    let env = TestEnv::new();
-    for args in [
-        &["run"][..],
-        &["frobnicate"],
-        &["run", "x", "--no-such-flag"],
-        &["clean", "--older-than", "soon"],
-    ] {
-        let said = env.smelt(args).with_code(64);
-        assert!(said.stderr.contains("error:"), "{}", said.stderr);
-    }
-    env.smelt(&["--help"]).with_code(0);
-    env.smelt(&["run", "-V"]).with_code(0);
-}
-
-#[test]
 fn code_65_a_wrong_manifest_or_base() {
-    let env = TestEnv::new();
+    let env = super::env();
     let repo = env.repo();
     let manifest = env.manifest("job", "true", "");
     let said = env.run(&manifest).with_code(65);
@@ -161,63 +140,5 @@ fn code_65_a_wrong_manifest_or_base() {
     .unwrap();
     let said = env.run(&manifest).with_code(65);
     assert!(said.stdout.contains("did you mean `main`?"), "{}", said.stdout);
-    env.nothing_is_left(&repo);
-}
-
-#[test]
-fn code_69_what_is_not_there() {
-    let env = TestEnv::new();
-    let repo = env.repo();
-    let manifest = env.manifest("job", "true", &session("one", "true", ""));
-    let text = std::fs::read_to_string(&manifest).unwrap();
-    for (from, to, what) in [
-        ("runtime = \"local\"", "runtime = \"docker\"\nimage = \"x\"", "the `docker` runtime"),
-        ("kind = \"direct\"", "kind = \"assay\"", "the `assay` orchestrator"),
-        ("[orchestrator]", "[forge]\nprovider = \"local\"\n[orchestrator]", "delivery to a forge"),
-        ("[orchestrator]", "[state_backend]\ntype = \"file\"\n[orchestrator]", "`[state_backend]`"),
-        ("[orchestrator]", "[[notify]]\ntarget_job = \"x\"\n[orchestrator]", "`[[notify]]`"),
-    ] {
-        std::fs::write(&manifest, text.replace(from, to)).unwrap();
-        let said = env.run(&manifest).with_code(69);
-        assert!(said.stdout.contains(&format!("{what} is not in this version")), "{}", said.stdout);
-    }
-    std::fs::write(
-        &manifest,
-        text.replace("[orchestrator]", "[forge]\nprovider = \"local\"\n[orchestrator]"),
-    )
-    .unwrap();
-    env.smelt(&["run", "job.toml", "--no-pr"]).with_code(3);
-    env.nothing_is_left(&repo);
-}
-
-#[test]
-fn code_69_a_machine_without_a_jail() {
-    let env = TestEnv::new();
-    let repo = env.repo();
-    // A PATH with everything but bubblewrap.
-    let bin = env.path().join("bin");
-    std::fs::create_dir(&bin).unwrap();
-    for folder in std::env::split_paths(&smelt_testing::Home::search_path()) {
-        for program in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let link = bin.join(program.file_name());
-            if program.file_name() != "bwrap" && !link.is_symlink() {
-                std::os::unix::fs::symlink(program.path(), link).unwrap();
-            }
-        }
-    }
-    let path = bin.display().to_string();
-    let manifest = env.manifest("job", "echo new > new.txt", &session("one", "true", ""));
-    let run = |more: &[&str]| {
-        let args = [&["run", manifest.to_str().unwrap()][..], more].concat();
-        let said: crate::env::Said = env.command(&args).env("PATH", &path).output().unwrap().into();
-        said
-    };
-    let said = run(&[]).with_code(69);
-    assert!(said.stdout.contains("bubblewrap (`bwrap`) is not installed"), "{}", said.stdout);
-    assert!(said.stdout.contains("apt install bubblewrap"), "{}", said.stdout);
-    assert!(said.stdout.contains("--unsandboxed"), "{}", said.stdout);
-    let said = run(&["--unsandboxed"]).with_code(0);
-    assert!(said.stdout.contains("NO SANDBOX"), "{}", said.stdout);
-    assert_eq!(repo.git(&["show", "smelt/job:new.txt"]), "new");
     env.nothing_is_left(&repo);
 }
