@@ -30,6 +30,8 @@ pub enum Command {
     Logs(Logs),
     /// Stop a running job
     Stop(Stop),
+    /// Open a shell in the sandbox of a running job
+    Shell(Shell),
     /// Remove what runs have left, and old runs
     Clean(Clean),
     /// See a whole run: local jail, scripted agents, no key and no network
@@ -223,6 +225,19 @@ pub struct Stop {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `shell`.
+#[derive(Debug, Args)]
+pub struct Shell {
+    /// The job
+    #[arg(value_name = "JOB_NAME")]
+    pub job: String,
+    /// Start where this session works; else in the workspace
+    #[arg(long, value_name = "SESSION")]
+    pub session: Option<String>,
+    #[command(flatten)]
+    pub dir: Dir,
 }
 
 /// Arguments of `clean`.

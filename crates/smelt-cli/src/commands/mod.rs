@@ -13,6 +13,7 @@ mod oneshot;
 mod run;
 mod runs;
 mod schema;
+mod shell;
 mod status;
 mod stop;
 
@@ -29,6 +30,7 @@ pub async fn dispatch(command: Command) -> Result {
         Command::Status(args) => status::status(&args),
         Command::Logs(args) => logs::logs(&args).await,
         Command::Stop(args) => stop::stop(&args).await,
+        Command::Shell(args) => shell::shell(&args).await,
         Command::Clean(args) => clean::clean(&args).await,
         Command::Demo(args) => demo::demo(&args).await,
         Command::Doctor(args) => doctor::doctor(&args).await,

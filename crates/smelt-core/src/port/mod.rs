@@ -6,6 +6,7 @@ mod command;
 mod runner;
 mod runtime;
 mod sandbox;
+mod shell;
 
 pub use command::{Command, Discard, Exit, ExitStatus, Input, Output, Value};
 pub use runner::{Cancellation, JobRequest, JobRunner};
@@ -13,3 +14,4 @@ pub use runtime::{
     CacheSpec, Check, CheckState, Labels, Orphan, Readiness, Runtime, SandboxSpec, Workspace,
 };
 pub use sandbox::{Isolation, Sandbox, SandboxError, SandboxPaths};
+pub use shell::{Shell, Terminal, TerminalSize};

@@ -1,5 +1,6 @@
 use super::command::Output;
 use super::sandbox::{Sandbox, SandboxError};
+use super::shell::Shell;
 use crate::id::{OwnerId, RunId};
 use crate::manifest::{Environment, Kubernetes, RuntimeKind, SandboxPath, Service};
 use crate::name::JobName;
@@ -154,6 +155,23 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// Where something of it is left.
     async fn reap(&self, owner: &OwnerId, run: &RunId) -> Result<(), SandboxError>;
+
+    /// Opens a shell in the sandbox of a run that goes on, maybe in another process; returns the
+    /// shell's exit code.
+    ///
+    /// # Errors
+    /// [`SandboxError::Gone`] where the run has no sandbox now, [`SandboxError::Unsupported`] where
+    /// its sandboxes can't be entered from outside.
+    async fn shell(
+        &self,
+        owner: &OwnerId,
+        run: &RunId,
+        shell: Shell<'_>,
+    ) -> Result<i64, SandboxError> {
+        let (_, _, _) = (owner, run, shell);
+        let what = "opening a shell in a sandbox that another process has made".into();
+        Err(SandboxError::Unsupported { runtime: self.kind().as_str(), what })
+    }
 
     /// Removes what is kept between runs and is not in a folder of Smelt's own. No run goes on
     /// meanwhile.

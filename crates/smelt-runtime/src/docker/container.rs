@@ -17,6 +17,9 @@ pub(super) const ROOT: &str = "/smelt";
 /// Label of the volumes that are kept between runs, with whose they are.
 pub(super) const CACHE: &str = "smelt.cache";
 
+/// Label of the container with whom its commands are run as.
+pub(super) const USER: &str = "smelt.user";
+
 /// Who keeps the container going: nobody that an agent could be, or could end.
 const KEEPER: [u32; 2] = [65534, 65533];
 
@@ -83,7 +86,9 @@ impl Blueprint<'_> {
             cmd: Some(Vec::new()),
             open_stdin: Some(true),
             working_dir: Some("/".into()),
-            labels: Some(labels_of(&spec.labels).collect()),
+            labels: Some(
+                labels_of(&spec.labels).chain([(USER.into(), self.wanted.spec())]).collect(),
+            ),
             host_config: Some(HostConfig { mounts: Some(self.mounts(home)), ..self.limits() }),
             ..ContainerCreateBody::default()
         }

@@ -13,6 +13,7 @@ mod make;
 mod network;
 mod reap;
 mod sandbox;
+mod shell;
 mod user;
 mod walls;
 
@@ -24,7 +25,7 @@ use sha2::{Digest, Sha256};
 use smelt_core::id::{OwnerId, RunId};
 use smelt_core::manifest::{Environment, RuntimeKind};
 use smelt_core::port::{
-    Orphan, Output, Readiness, Runtime, Sandbox, SandboxError, SandboxSpec, Workspace,
+    Orphan, Output, Readiness, Runtime, Sandbox, SandboxError, SandboxSpec, Shell, Workspace,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -152,6 +153,19 @@ impl Runtime for DockerRuntime {
 
     async fn reap(&self, owner: &OwnerId, run: &RunId) -> Result<(), SandboxError> {
         Ok(reap::remove_all(self.engine().await?, owner, run).await?)
+    }
+
+    async fn shell(
+        &self,
+        owner: &OwnerId,
+        run: &RunId,
+        shell: Shell<'_>,
+    ) -> Result<i64, SandboxError> {
+        let engine = self.engine().await?;
+        match reap::find_running(engine, owner, run).await? {
+            Some((container, user)) => shell::open(engine, &container, &user, shell).await,
+            None => Err(SandboxError::Gone("the run has no container now".into())),
+        }
     }
 
     async fn clear_cache(&self) -> Result<(), SandboxError> {

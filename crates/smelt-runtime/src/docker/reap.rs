@@ -1,6 +1,6 @@
 //! What runs have left in the engine: found and removed by its labels.
 
-use super::container::CACHE;
+use super::container::{CACHE, USER};
 use super::engine::{ApiError, Engine, OWNER, RUN, status};
 use bollard::errors::Error;
 use bollard::query_parameters::{
@@ -76,6 +76,23 @@ pub(super) async fn find(
         Some(Found { kind, id: id?, run: labels.get(RUN)?.parse().ok()?, ended })
     });
     Ok(found.collect())
+}
+
+/// The container in which commands of a run are run, and whom they are run as.
+pub(super) async fn find_running(
+    engine: &Engine,
+    owner: &OwnerId,
+    run: &RunId,
+) -> Result<Option<(String, String)>, ApiError> {
+    let labels = vec![format!("{OWNER}={owner}"), format!("{RUN}={run}"), USER.to_owned()];
+    let filters = HashMap::from([("label", labels)]);
+    let options = ListContainersOptionsBuilder::default().filters(&filters).build();
+    let listed = engine.api.list_containers(Some(options)).await;
+    let listed = listed.map_err(|error| ApiError::new("looking for the run's container", error))?;
+    let mut found = listed
+        .into_iter()
+        .filter_map(|container| Some((container.id?, container.labels?.remove(USER)?)));
+    Ok(found.next())
 }
 
 /// Removes everything of one run's.

@@ -36,6 +36,14 @@ pub(super) enum Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// As an exec takes it.
+    pub(super) fn spec(self) -> String {
+        match self {
+            Self::Own { uid, gid } => format!("{uid}:{gid}"),
+            Self::Named(name) => name.to_owned(),
+        }
+    }
+
     /// root, and no more than that is said: its image stays as it is.
     pub(super) fn is_own_root(self) -> bool {
         matches!(self, Self::Own { uid: 0, .. })

@@ -13,6 +13,7 @@ mod secrets;
 mod security;
 #[path = "../jobs/sessions.rs"]
 mod sessions;
+mod shell;
 #[path = "../jobs/users_repository.rs"]
 mod users_repository;
 
