@@ -12,6 +12,14 @@ use std::path::Path;
 
 const MANIFEST: &str = include_str!("../../templates/job-manifest.toml");
 
+/// What of the project goes into the image, for the Dockerfile alone. Without it all of the project
+/// would go to the engine, and every change to it would make a new image.
+const IGNORE: &str = "\
+# The image is made without the project's files, which the sandbox gets by git. For a line such as
+# `COPY package.json .` in the Dockerfile, add `!package.json` here.
+*
+";
+
 pub fn init(args: &Init) -> Result {
     let agent = args.agent.map_or(AgentKind::Claude, AgentKind::from);
     let preset = preset(agent);
@@ -25,9 +33,12 @@ pub fn init(args: &Init) -> Result {
         .replace("@INSTALL@", preset.install())
         .replace("@KEY@", preset.secrets().first().copied().unwrap_or("API_KEY"));
     let manifest_path = args.dir.join("job-manifest.toml");
-    let dockerfile_path = args.dir.join("Dockerfile");
-    let paths = [Some(&manifest_path), args.agent.map(|_| &dockerfile_path)];
-    if let Some(taken) = paths.into_iter().flatten().find(|path| path.exists()) {
+    let mut files = vec![(manifest_path.clone(), manifest)];
+    if args.agent.is_some() {
+        files.push((args.dir.join("Dockerfile"), preset.dockerfile()));
+        files.push((args.dir.join("Dockerfile.dockerignore"), IGNORE.into()));
+    }
+    if let Some((taken, _)) = files.iter().find(|(path, _)| path.exists()) {
         return Err(CliError::told(
             Exit::Failed,
             format!("`{}` is there already", taken.display()),
@@ -35,9 +46,8 @@ pub fn init(args: &Init) -> Result {
         .hint("move it away, or write to another folder with --dir"));
     }
     std::fs::create_dir_all(&args.dir)?;
-    write(&manifest_path, &manifest)?;
-    if args.agent.is_some() {
-        write(&dockerfile_path, preset.dockerfile())?;
+    for (path, text) in &files {
+        write(path, text)?;
     }
     let shown = manifest_path.display();
     print::note(&format!("next: edit it, then look at the plan: smelt run {shown} --dry-run"));

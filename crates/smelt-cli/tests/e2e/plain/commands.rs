@@ -26,6 +26,19 @@ fn init_writes_a_manifest_that_passes_a_dry_run_and_overwrites_nothing() {
 }
 
 #[test]
+fn init_for_an_agent_writes_all_that_an_image_needs() {
+    let env = TestEnv::new();
+    let repo = env.repo();
+    env.smelt(&["init", "--dir", "repo", "--agent", "claude"]).with_code(0);
+    let mut shown = String::new();
+    for name in ["job-manifest.toml", "Dockerfile", "Dockerfile.dockerignore"] {
+        let text = std::fs::read_to_string(repo.path().join(name)).unwrap();
+        shown += &format!("--- {name}\n{text}");
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
 fn schemas_describe_every_key() {
     let env = TestEnv::new();
     for (of, key) in [
@@ -186,4 +199,38 @@ fn code_64_a_wrong_command_line() {
     }
     env.smelt(&["--help"]).with_code(0);
     env.smelt(&["run", "-V"]).with_code(0);
+}
+
+mod needs_docker {
+    use super::*;
+    use std::process::Command;
+
+    /// Says that it has done its work, as Claude Code does.
+    const AGENT: &str = r#"printf '%s\n' '#!/bin/sh' 'cat >made' 'test -n "$ANTHROPIC_API_KEY" || exit 1' \
+    'echo "{\"type\":\"result\",\"subtype\":\"success\",\"result\":\"ok\"}"' >/usr/local/bin/claude; \
+    chmod 0755 /usr/local/bin/claude"#;
+
+    #[test]
+    fn what_init_wrote_needs_only_a_key_and_takes_a_base_of_this_machine() {
+        let env = TestEnv::new();
+        let repo = env.repo();
+        env.smelt(&["init", "--dir", "repo", "--agent", "claude"]).with_code(0);
+        // Where a registry is, these two lines stay as they are.
+        let edit = |name: &str, from: &str, to: &str| {
+            let text = std::fs::read_to_string(repo.path().join(name)).unwrap();
+            assert!(text.contains(from), "{text}");
+            repo.write(name, text.replace(from, to));
+        };
+        let base = format!("ARG BASE=local\nFROM smelt-test/base AS local\nRUN {AGENT}\n");
+        edit("Dockerfile", "ARG BASE=node:22-slim\n", &base);
+        edit("job-manifest.toml", "\"make test\"", "\"grep -q colleague made\"");
+        let mut run = env.command(&["run", "repo/job-manifest.toml"]);
+        let said: crate::env::Said = run.env("ANTHROPIC_API_KEY", "a key").output().unwrap().into();
+        let built = said.stderr.split_whitespace().find(|word| word.starts_with("smelt-build:"));
+        let image = built.unwrap_or_else(|| panic!("{}", said.stderr)).to_owned();
+        let removed = Command::new("docker").args(["image", "rm", &image]).output().unwrap();
+        let said = said.with_code(0);
+        assert!(removed.status.success(), "{removed:?}");
+        assert!(said.stdout.contains("smelt/my-job"), "{}", said.stdout);
+    }
 }

@@ -12,10 +12,8 @@ const START: &str =
 pub(super) const PRESET: Preset = Preset {
     program: "aider",
     install: "pip install aider-chat",
-    dockerfile: "FROM python:3.12-slim\n\
-        RUN apt-get update && apt-get install -y --no-install-recommends git ca-certificates \\\n    \
-        && rm -rf /var/lib/apt/lists/*\n\
-        RUN pip install --no-cache-dir aider-chat\n",
+    base: "python:3.12-slim",
+    packages: "git ca-certificates",
     secrets: &[
         "ANTHROPIC_API_KEY",
         "OPENAI_API_KEY",

@@ -9,10 +9,8 @@ use serde_json::Value;
 pub(super) const PRESET: Preset = Preset {
     program: "claude",
     install: "npm install -g @anthropic-ai/claude-code",
-    dockerfile: "FROM node:22-slim\n\
-        RUN apt-get update && apt-get install -y --no-install-recommends git ca-certificates ripgrep \\\n    \
-        && rm -rf /var/lib/apt/lists/*\n\
-        RUN npm install -g @anthropic-ai/claude-code\n",
+    base: "node:22-slim",
+    packages: "git ca-certificates ripgrep",
     secrets: &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"],
     // As root it refuses to run unattended, unless it is told that it is in a sandbox.
     env: &[("IS_SANDBOX", "1"), ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")],

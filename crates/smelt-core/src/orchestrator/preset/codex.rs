@@ -9,10 +9,8 @@ use serde_json::Value;
 pub(super) const PRESET: Preset = Preset {
     program: "codex",
     install: "npm install -g @openai/codex",
-    dockerfile: "FROM node:22-slim\n\
-        RUN apt-get update && apt-get install -y --no-install-recommends git ca-certificates ripgrep \\\n    \
-        && rm -rf /var/lib/apt/lists/*\n\
-        RUN npm install -g @openai/codex\n",
+    base: "node:22-slim",
+    packages: "git ca-certificates ripgrep",
     // `codex exec` reads no OPENAI_API_KEY: give that secret as CODEX_API_KEY.
     secrets: &["CODEX_API_KEY"],
     env: &[],

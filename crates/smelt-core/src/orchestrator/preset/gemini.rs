@@ -9,10 +9,8 @@ use serde_json::Value;
 pub(super) const PRESET: Preset = Preset {
     program: "gemini",
     install: "npm install -g @google/gemini-cli",
-    dockerfile: "FROM node:22-slim\n\
-        RUN apt-get update && apt-get install -y --no-install-recommends git ca-certificates ripgrep \\\n    \
-        && rm -rf /var/lib/apt/lists/*\n\
-        RUN npm install -g @google/gemini-cli\n",
+    base: "node:22-slim",
+    packages: "git ca-certificates ripgrep",
     secrets: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
     env: &[
         // An untrusted folder would turn its approval mode off.

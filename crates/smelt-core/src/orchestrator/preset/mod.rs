@@ -17,7 +17,10 @@ use crate::session::lines::AgentOutput;
 pub struct Preset {
     program: &'static str,
     install: &'static str,
-    dockerfile: &'static str,
+    /// An image of a registry with what [`Self::install`] takes.
+    base: &'static str,
+    /// What of Debian it takes besides.
+    packages: &'static str,
     secrets: &'static [&'static str],
     env: &'static [(&'static str, &'static str)],
     excluded: &'static [&'static str],
@@ -56,9 +59,13 @@ impl Preset {
         self.install
     }
 
-    /// Lines of a Dockerfile that make an image with it, git and a shell.
-    pub fn dockerfile(&self) -> &'static str {
-        self.dockerfile
+    /// A Dockerfile for an image with it, git and a shell. Its base may be one that has some of them.
+    pub fn dockerfile(&self) -> String {
+        include_str!("Dockerfile")
+            .replace("@BASE@", self.base)
+            .replace("@PACKAGES@", self.packages)
+            .replace("@PROGRAM@", self.program)
+            .replace("@INSTALL@", self.install)
     }
 
     /// Variables with a key of its model's provider: one of them is enough.

@@ -9,10 +9,8 @@ use serde_json::Value;
 pub(super) const PRESET: Preset = Preset {
     program: "opencode",
     install: "npm install -g opencode-ai",
-    dockerfile: "FROM node:22-slim\n\
-        RUN apt-get update && apt-get install -y --no-install-recommends git ca-certificates ripgrep \\\n    \
-        && rm -rf /var/lib/apt/lists/*\n\
-        RUN npm install -g opencode-ai\n",
+    base: "node:22-slim",
+    packages: "git ca-certificates ripgrep",
     secrets: &[
         "ANTHROPIC_API_KEY",
         "OPENAI_API_KEY",

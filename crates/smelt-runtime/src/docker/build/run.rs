@@ -167,6 +167,8 @@ mod needs_docker {
     use crate::docker::endpoint::Connection;
     use async_trait::async_trait;
     use bollard::query_parameters::RemoveImageOptions;
+    use smelt_core::manifest::AgentKind;
+    use smelt_core::orchestrator::preset;
     use std::fs;
     use std::ops::ControlFlow;
     use tempfile::TempDir;
@@ -236,5 +238,31 @@ mod needs_docker {
         assert!(error.hint().is_some_and(|hint| hint.contains("without BuildKit")), "{error}");
         let error = refused("NONSENSE\n").await;
         assert!(error.to_string().contains("NONSENSE"), "{error}");
+    }
+
+    /// What a user with a registry builds, on a base of this machine: it has git and the agent already.
+    #[tokio::test]
+    async fn agents_images_are_built_on_a_base_of_ones_own() {
+        let own = TempDir::new().unwrap();
+        let script = "mkdir -p /usr/local/bin; cd /usr/local/bin; echo '#!/bin/sh' | tee git claude; chmod 0755 *";
+        let base = format!("FROM smelt-test/bare\nRUN {script} # {}\n", uuid::Uuid::new_v4());
+        fs::write(own.path().join("Dockerfile"), base).unwrap();
+        let (api, base, _) = built(&own).await;
+        let base = base.unwrap();
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/agent-image");
+        let example = fs::read_to_string(examples.join("Dockerfile")).unwrap();
+        for dockerfile in [preset(AgentKind::Claude).dockerfile(), example] {
+            let folder = TempDir::new().unwrap();
+            let line = "ARG BASE=node:22-slim\n";
+            assert!(dockerfile.contains(line), "{dockerfile}");
+            let dockerfile = dockerfile.replace(line, &format!("ARG BASE={base}\n"));
+            fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+            fs::copy(examples.join(".dockerignore"), folder.path().join(".dockerignore")).unwrap();
+            fs::write(folder.path().join("assay"), "#!/bin/sh\n").unwrap();
+            let (_, tag, printed) = built(&folder).await;
+            let tag = tag.unwrap_or_else(|error| panic!("{error}\n{printed}"));
+            api.remove_image(&tag, None::<RemoveImageOptions>, None).await.unwrap();
+        }
+        api.remove_image(&base, None::<RemoveImageOptions>, None).await.unwrap();
     }
 }

@@ -224,6 +224,9 @@ mod tests {
             fs::write(folder.path().join(name), "").unwrap();
         }
         assert!(refused(&config).await.to_string().contains("key.pem can't be read"));
+        // With all of them TLS begins, as far as somebody listens.
+        fs::write(folder.path().join("key.pem"), "").unwrap();
+        assert!(refused(&config).await.to_string().contains("refused"));
     }
 
     /// `ssh`, as this script.
