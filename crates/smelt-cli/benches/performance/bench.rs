@@ -49,11 +49,35 @@ impl Bench {
         command
     }
 
-    /// A manifest of one session on `repo`, whose agent is the shell command `agent`.
+    /// A repository with a few files.
+    pub fn small_repo(&self, name: &str) -> Result<PathBuf> {
+        let repo = self.path().join(name);
+        std::fs::create_dir(&repo)?;
+        for n in 0..3 {
+            std::fs::write(repo.join(format!("file{n}")), "text\n")?;
+        }
+        self.git(&repo, &["init", "--quiet"])?;
+        self.git(&repo, &["add", "--all"])?;
+        self.git(&repo, &["commit", "--quiet", "--message=base"])?;
+        Ok(repo)
+    }
+
+    /// A manifest of one session on `repo`, whose agent is the shell command `agent`, in a jail.
     pub fn manifest(&self, name: &str, repo: &Path, agent: &str) -> Result<PathBuf> {
+        self.manifest_in("runtime = \"local\"", name, repo, agent)
+    }
+
+    /// The same in another sandbox.
+    pub fn manifest_in(
+        &self,
+        environment: &str,
+        name: &str,
+        repo: &Path,
+        agent: &str,
+    ) -> Result<PathBuf> {
         let path = self.path().join(format!("{name}.toml"));
         let text = format!(
-            "[job]\nname = \"{name}\"\nrepo = \"{}\"\n\n[environment]\nruntime = \"local\"\n\n\
+            "[job]\nname = \"{name}\"\nrepo = \"{}\"\n\n[environment]\n{environment}\n\n\
              [orchestrator]\nkind = \"direct\"\ncommand = '''{agent}'''\n\n[[session]]\n\
              name = \"only\"\nspec = \"Work.\"\nharness = \"true\"\ntimeout = 600\n",
             repo.display()

@@ -7,15 +7,7 @@ use anyhow::Result;
 const AGENT: &str = "echo hi > new; git add new; git commit --quiet --message new";
 
 pub fn measure(bench: &Bench) -> Result<Vec<Row>> {
-    let repo = bench.path().join("small");
-    std::fs::create_dir(&repo)?;
-    for n in 0..3 {
-        std::fs::write(repo.join(format!("file{n}")), "text\n")?;
-    }
-    bench.git(&repo, &["init", "--quiet"])?;
-    bench.git(&repo, &["add", "--all"])?;
-    bench.git(&repo, &["commit", "--quiet", "--message=base"])?;
-
+    let repo = bench.small_repo("small")?;
     let clone = bench.path().join("small-by-hand");
     bench.git(bench.path(), &["clone", "--quiet", "small", "small-by-hand"])?;
     let agent = median(20, || {

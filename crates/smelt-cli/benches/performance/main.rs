@@ -6,9 +6,11 @@
 
 mod bench;
 mod binary;
+mod docker;
 mod local;
 mod machine;
 mod output;
+mod start;
 mod table;
 mod workspace;
 
@@ -20,8 +22,10 @@ use table::Row;
 /// A row of the table, and what measures it.
 type Measure = fn(&Bench) -> Result<Vec<Row>>;
 
-const MEASURES: [(&str, Measure); 4] = [
+const MEASURES: [(&str, Measure); 6] = [
+    ("docker", docker::measure),
     ("local", local::measure),
+    ("start", start::measure),
     ("workspace", workspace::measure),
     ("output", output::measure),
     ("binary", binary::measure),

@@ -5,7 +5,7 @@ use super::Context;
 use super::clock::Interrupt;
 use super::execute::of_git;
 use super::phase::{Collecting, Delivering, Phase, Prepared, Verdict, Work};
-use super::provision::make;
+use super::provision::{make, seal};
 use crate::event::OutputStream;
 use crate::git::{Oid, Quarantine, QuarantineError};
 use crate::name::SessionName;
@@ -79,6 +79,7 @@ impl Collecting {
             }
             // What it left behind is still there for another one to read.
             sandbox = make(context, &prepared).await.map_err(SandboxGitError::from)?;
+            seal(context, &*sandbox).await.map_err(SandboxGitError::from)?;
             collect(context, &prepared, &*sandbox, &mut work).await
         });
         let failure = match saved.await {

@@ -3,6 +3,7 @@
 use super::Context;
 use super::clock::Interrupt;
 use super::phase::{Collecting, Executing, Phase, Prepared, Verdict, Work};
+use super::provision::{of_sandbox, seal};
 use crate::event::{OutputSource, SessionState};
 use crate::manifest::Orchestrator as Kind;
 use crate::name::JobName;
@@ -47,7 +48,8 @@ async fn execute(
     let Context { request, events, clock, redactor, .. } = context;
     let floor = Floor::new(request, sandbox, events, redactor, clock, &prepared.base);
     let ready = async {
-        check_out(&floor).await?;
+        let sealed = async { seal(context, sandbox).await.map_err(|error| of_sandbox(&error)) };
+        tokio::try_join!(check_out(&floor), sealed)?;
         orchestrator.check(&floor).await?;
         set_up(&floor).await
     };
@@ -94,7 +96,7 @@ async fn set_up(floor: &Floor<'_>) -> Result<(), Failure> {
         command.env = floor.environment(None);
         let deadline = Instant::now() + timeout;
         let run = floor.run(command, deadline, None, OutputSource::Setup, None).await;
-        let (exit, tail) = run.map_err(|error| super::provision::of_sandbox(&error))?;
+        let (exit, tail) = run.map_err(|error| of_sandbox(&error))?;
         if !exit.success() && exit.status != ExitStatus::Stopped {
             let said = tail.last().map(|line| format!(": {line}")).unwrap_or_default();
             let message = format!("the setup command `{line}` failed ({exit}){said}");

@@ -69,11 +69,21 @@ pub(super) async fn make(
         isolation: isolation.summary.clone(),
         image: prepared.image.clone(),
     });
-    for message in &isolation.gaps {
-        let (level, message) = (Level::Warning, message.clone());
+    tell_gaps(context, isolation.gaps.clone());
+    Ok(sandbox)
+}
+
+/// Waits until the sandbox's walls are up.
+pub(super) async fn seal(context: &Context<'_>, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
+    tell_gaps(context, sandbox.seal().await?);
+    Ok(())
+}
+
+fn tell_gaps(context: &Context<'_>, gaps: Vec<String>) {
+    for message in gaps {
+        let level = Level::Warning;
         context.events.emit(JobEvent::Notice { level, message, session: None });
     }
-    Ok(sandbox)
 }
 
 /// Puts the workspace (where it is streamed) and the manifest's files into the sandbox.

@@ -120,6 +120,16 @@ pub trait Sandbox: Send + Sync {
     /// Where things are inside.
     fn paths(&self) -> &SandboxPaths;
 
+    /// Waits until all walls are up, and tells which of them can't be given, besides the gaps that
+    /// [`Self::isolation`] names. Before that only what is Smelt's own is run: nothing of an agent's
+    /// or of the user's.
+    ///
+    /// # Errors
+    /// Where they could not be put up.
+    async fn seal(&self) -> Result<Vec<String>, SandboxError> {
+        Ok(Vec::new())
+    }
+
     /// Runs a command to its end.
     ///
     /// Its variables reach its own processes and nothing else. When it is stopped or takes too

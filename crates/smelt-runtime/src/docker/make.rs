@@ -15,6 +15,7 @@ use smelt_core::manifest::Network as Wish;
 use smelt_core::port::{Isolation, Labels, SandboxError, SandboxPaths, SandboxSpec};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use tokio::sync::Mutex;
 
 /// How a sandbox is made, besides what its spec says.
 #[derive(Clone, Copy, Debug)]
@@ -62,9 +63,6 @@ pub(super) async fn sandbox(
         walls::prepare(engine, &spec.labels, &image.id, &id, network).await.map(Some)
     };
     let ((), builder) = tokio::try_join!(start, builder)?;
-    if let Some(builder) = builder {
-        gaps.extend(walls::put_up(builder).await?);
-    }
     let isolation = Isolation { summary: summary(&blueprint, &user), gaps, unsandboxed: false };
     Ok(DockerSandbox {
         engine: engine.clone(),
@@ -74,6 +72,7 @@ pub(super) async fn sandbox(
         user: user.spec(),
         env: environment(spec, &user),
         isolation,
+        walls: Mutex::new(builder.map(|builder| tokio::spawn(walls::put_up(builder)))),
         paths: SandboxPaths { root: ROOT.into(), home: user.home },
     })
 }

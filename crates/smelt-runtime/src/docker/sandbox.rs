@@ -4,12 +4,14 @@ use super::engine::Engine;
 use super::events::Events;
 use super::exec::Place;
 use super::reap;
+use super::walls::Rising;
 use crate::archive::{self, Feed, Feeds};
 use async_trait::async_trait;
 use smelt_core::port::{Command, Exit, Isolation, Output, Sandbox, SandboxError, SandboxPaths};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Mutex;
 
 /// A container that a run's commands are run in.
 pub(super) struct DockerSandbox {
@@ -20,6 +22,8 @@ pub(super) struct DockerSandbox {
     pub(super) user: String,
     pub(super) env: BTreeMap<String, String>,
     pub(super) isolation: Isolation,
+    /// The walls of its network, while they are being put up.
+    pub(super) walls: Mutex<Option<Rising>>,
     pub(super) paths: SandboxPaths,
 }
 
@@ -56,6 +60,16 @@ impl Sandbox for DockerSandbox {
         &self.paths
     }
 
+    async fn seal(&self) -> Result<Vec<String>, SandboxError> {
+        match self.walls.lock().await.take() {
+            Some(walls) => {
+                let failed = |error| SandboxError::failed("putting the walls up", error);
+                Ok(walls.await.map_err(failed)??)
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
     async fn exec(&self, command: Command, output: &mut dyn Output) -> Result<Exit, SandboxError> {
         archive::exec(self, &command, output).await
     }
@@ -78,6 +92,10 @@ impl Sandbox for DockerSandbox {
     }
 
     async fn destroy(&self) -> Result<(), SandboxError> {
+        if let Some(walls) = self.walls.lock().await.take() {
+            // Their builder is gone when it is done.
+            let _ = walls.await;
+        }
         reap::remove_container(&self.engine, &self.container).await?;
         if let Some(network) = &self.network {
             reap::remove_network(&self.engine, network).await?;

@@ -18,6 +18,7 @@ use futures::{Stream, StreamExt};
 use smelt_core::port::Labels;
 use std::net::Ipv4Addr;
 use std::pin::Pin;
+use tokio::task::JoinHandle;
 
 const SCRIPT: &str = include_str!("walls.sh");
 
@@ -116,22 +117,25 @@ fn routes(gateway: Ipv4Addr, around: &Surroundings) -> (Vec<String>, Vec<String>
 
 type Printed = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
 
+/// Walls that are being put up: what they do not keep away is known when they stand.
+pub(super) type Rising = JoinHandle<Result<Vec<String>, ApiError>>;
+
 /// The container that puts up the walls of another one.
-pub(super) struct Builder<'a> {
-    engine: &'a Engine,
+pub(super) struct Builder {
+    engine: Engine,
     id: String,
     printed: Printed,
     gaps: Vec<String>,
 }
 
 /// Makes the builder for the container `sandbox`, which need not run yet.
-pub(super) async fn prepare<'a>(
-    engine: &'a Engine,
+pub(super) async fn prepare(
+    engine: &Engine,
     labels: &Labels,
     image: &str,
     sandbox: &str,
     network: &Network,
-) -> Result<Builder<'a>, ApiError> {
+) -> Result<Builder, ApiError> {
     let (routes, gaps) = routes(network.gateway, &engine.surroundings);
     let body = helper(labels, image, sandbox, routes);
     let made = engine.api.create_container(None::<CreateContainerOptions>, body).await;
@@ -139,7 +143,7 @@ pub(super) async fn prepare<'a>(
     let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true);
     let attached = engine.api.attach_container(&id, Some(options.build())).await;
     let printed = attached.map_err(failed)?.output;
-    Ok(Builder { engine, id, printed, gaps })
+    Ok(Builder { engine: engine.clone(), id, printed, gaps })
 }
 
 fn failed(error: Error) -> ApiError {
@@ -147,9 +151,9 @@ fn failed(error: Error) -> ApiError {
 }
 
 /// Puts the walls up around the sandbox, which runs; returns what they do not keep away.
-pub(super) async fn put_up(builder: Builder<'_>) -> Result<Vec<String>, ApiError> {
+pub(super) async fn put_up(builder: Builder) -> Result<Vec<String>, ApiError> {
     let Builder { engine, id, printed, mut gaps } = builder;
-    match run(engine, &id, printed).await.map_err(failed)? {
+    match run(&engine, &id, printed).await.map_err(failed)? {
         0 => {}
         code @ (NO_TOOL | 127) => {
             tracing::debug!(code, "no walls");
