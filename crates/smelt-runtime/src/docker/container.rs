@@ -4,7 +4,7 @@ use super::engine::labels_of;
 use super::user::Wanted;
 use crate::names::volume_name;
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
     ResourcesUlimits,
 };
 use smelt_core::port::{SandboxPaths, SandboxSpec};
@@ -85,6 +85,11 @@ impl Blueprint<'_> {
             entrypoint: Some(vec!["cat".into()]),
             cmd: Some(Vec::new()),
             open_stdin: Some(true),
+            // Nothing of the image's own runs by itself.
+            healthcheck: Some(HealthConfig {
+                test: Some(vec!["NONE".into()]),
+                ..HealthConfig::default()
+            }),
             working_dir: Some("/".into()),
             labels: Some(
                 labels_of(&spec.labels).chain([(USER.into(), self.wanted.spec())]).collect(),

@@ -42,7 +42,7 @@ pub(super) async fn sandbox(
         network: name.as_deref(),
         mounted,
         cache_owner,
-        cores: engine.info.ncpu.unwrap_or(1).max(1),
+        cores: engine.info.ncpu.filter(|cores| *cores > 0).unwrap_or(i64::from(u16::MAX)),
         limits_disk: spec.environment.resources.disk.is_some(),
     };
     let (Created { id, user, mut gaps }, network) = match left {
