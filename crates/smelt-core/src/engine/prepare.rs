@@ -272,8 +272,6 @@ pub(crate) fn not_there_yet(
         ("the `assay` orchestrator".into(), "set `kind = \"direct\"` in `[orchestrator]`")
     } else if manifest.forge.is_some() && delivers {
         ("delivery to a forge".into(), "run with --no-pr: the result stays on its branch")
-    } else if manifest.state_backend.is_some() {
-        ("`[state_backend]`".into(), "take the section out")
     } else if !manifest.notify.is_empty() {
         ("`[[notify]]`".into(), "take the section out")
     } else {

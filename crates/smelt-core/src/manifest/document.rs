@@ -38,7 +38,9 @@ pub(super) struct Document {
     pub services: Vec<Located<Service>>,
     /// What runs the sessions inside the sandbox.
     pub orchestrator: Option<Located<OrchestratorTable>>,
-    /// Handed on to Assay's run manifest.
+    /// Where Assay keeps its state, handed on to its run manifest: `type = "linear"` with the keys
+    /// beside it, or a table of Assay's own such as `[state_backend.linear]`; `type = "file"` is
+    /// `local_fs`. `api_key_env` names the secret with its key.
     #[schemars(with = "Option<serde_json::Value>")]
     pub state_backend: Option<Located<toml::Value>>,
     /// Updates for other jobs of the same server.

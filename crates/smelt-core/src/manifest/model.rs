@@ -36,7 +36,7 @@ pub struct Manifest {
     /// What runs the sessions.
     pub orchestrator: Orchestrator,
     /// Handed on to Assay.
-    pub state_backend: Option<toml::Value>,
+    pub state_backend: Option<StateBackend>,
     /// Updates for other jobs.
     pub notify: Vec<Notify>,
 }
@@ -267,6 +267,24 @@ impl Orchestrator {
     }
 }
 
+/// Where Assay keeps its state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateBackend {
+    /// As Assay's run manifest holds it: the string `local_fs`, or a table of one variant.
+    pub config: toml::Value,
+    /// Its key.
+    pub key: Option<StateKey>,
+}
+
+/// The key of a state backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateKey {
+    /// The variable in which Assay looks for it.
+    pub variable: VariableName,
+    /// The secret that it is.
+    pub secret: SecretName,
+}
+
 /// What works on a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Agent {
@@ -282,16 +300,17 @@ impl Manifest {
         self.sessions.iter().find(|session| session.name == *name)
     }
 
-    /// Secrets that must be there before the job can start: the agent's, and the forge's unless
-    /// `delivers` is false.
+    /// Secrets that must be there before the job can start: the agent's, the state backend's, and
+    /// the forge's unless `delivers` is false.
     pub fn needed_secrets(&self, delivers: bool) -> Vec<&SecretName> {
         let agent = self.credentials.env.values().chain(self.credentials.files.values());
+        let state = self.state_backend.iter().filter_map(|backend| backend.key.as_ref());
         let forge =
             self.forge.as_ref().filter(|_| delivers).and_then(|forge| match &forge.target {
                 ForgeTarget::Hosted { token, .. } => Some(token),
                 ForgeTarget::Local => None,
             });
-        let mut names: Vec<_> = agent.chain(forge).collect();
+        let mut names: Vec<_> = agent.chain(state.map(|key| &key.secret)).chain(forge).collect();
         names.sort();
         names.dedup();
         names

@@ -164,7 +164,6 @@ fn code_69_what_is_not_there() {
         ),
         ("kind = \"direct\"", "kind = \"assay\"", "the `assay` orchestrator"),
         ("[orchestrator]", "[forge]\nprovider = \"local\"\n[orchestrator]", "delivery to a forge"),
-        ("[orchestrator]", "[state_backend]\ntype = \"file\"\n[orchestrator]", "`[state_backend]`"),
         ("[orchestrator]", "[[notify]]\ntarget_job = \"x\"\n[orchestrator]", "`[[notify]]`"),
     ] {
         std::fs::write(&manifest, text.replace(from, to)).unwrap();

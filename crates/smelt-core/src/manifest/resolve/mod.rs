@@ -3,6 +3,7 @@
 mod environment;
 mod forge;
 mod sessions;
+mod state_backend;
 
 use super::document::{CredentialsTable, Document, JobTable, KubernetesTable, OrchestratorTable};
 use super::model::{
@@ -48,15 +49,22 @@ pub(super) fn resolve(
 ) -> Option<Manifest> {
     let whole = 0..text.len().min(1);
     let environment = environment::resolve(document.environment, &whole, around, problems);
+    let orchestrator = orchestrator(document.orchestrator, &whole, around, problems);
+    let state_backend =
+        state_backend::resolve(document.state_backend, orchestrator.as_ref(), around, problems);
+    let state_key = state_backend.as_ref().and_then(|backend| {
+        let secret = backend.key.as_ref()?.secret.clone();
+        Some(Located::new(secret, backend.span()))
+    });
     check_protected(
         document.credentials.as_ref(),
+        state_key.as_ref(),
         document.forge.as_ref().and_then(|f| f.token_env.as_ref()),
         document.kubernetes.as_ref().and_then(|k| k.ssh_key_env.as_ref()),
         problems,
     );
     let credentials = credentials(document.credentials, &environment.env, problems);
     let sessions = sessions::resolve(document.session, &whole, around, problems);
-    let orchestrator = orchestrator(document.orchestrator, &whole, around, problems);
     let forge = document.forge.and_then(|table| forge::resolve(table, around, problems));
     let kubernetes = kubernetes(document.kubernetes, environment.runtime, &whole, problems);
     services::check(&document.services, problems);
@@ -85,7 +93,7 @@ pub(super) fn resolve(
         kubernetes,
         services: document.services.into_iter().map(Located::into_inner).collect(),
         orchestrator: orchestrator?,
-        state_backend: document.state_backend.map(Located::into_inner),
+        state_backend: state_backend.map(Located::into_inner),
         notify: document.notify.into_iter().map(Located::into_inner).collect(),
     })
 }
@@ -186,12 +194,13 @@ fn own_variable(variable: &Located<VariableName>) -> Problem {
 /// The forge's token, an SSH key and the server's own tokens never enter a sandbox.
 fn check_protected(
     credentials: Option<&Located<CredentialsTable>>,
+    state_key: Option<&Located<SecretName>>,
     forge_token: Option<&Located<SecretName>>,
     ssh_key: Option<&Located<SecretName>>,
     problems: &mut Vec<Problem>,
 ) {
-    let Some(credentials) = credentials else { return };
-    for secret in credentials.env.values().chain(credentials.files.values()) {
+    let of_agent = credentials.into_iter().flat_map(|c| c.env.values().chain(c.files.values()));
+    for secret in of_agent.chain(state_key) {
         let whose = if forge_token.is_some_and(|token| token == secret) {
             "the forge's token (`[forge] token_env`)"
         } else if ssh_key.is_some_and(|key| key == secret) {
