@@ -48,9 +48,13 @@ async fn execute(
     let Context { request, events, clock, redactor, .. } = context;
     let floor = Floor::new(request, sandbox, events, redactor, clock, &prepared.base);
     let ready = async {
+        let ready = async {
+            // Git is among what is looked for.
+            orchestrator.check(&floor).await?;
+            check_out(&floor).await
+        };
         let sealed = async { seal(context, sandbox).await.map_err(|error| of_sandbox(&error)) };
-        tokio::try_join!(check_out(&floor), sealed)?;
-        orchestrator.check(&floor).await?;
+        tokio::try_join!(ready, sealed)?;
         set_up(&floor).await
     };
     match clock.unless_interrupted(ready).await {

@@ -2,13 +2,14 @@
 
 use super::Orchestrator;
 use super::agent::{AgentEnd, AgentRun};
+use super::programs::{self, Program};
 use crate::event::{GateStage, SessionState};
 use crate::git::Oid;
 use crate::manifest::{Agent, AgentCommand, Session};
-use crate::outcome::{Failure, FailureKind};
-use crate::port::{Command, Discard, Exit, ExitStatus, Input, SandboxError};
+use crate::outcome::Failure;
+use crate::port::{Command, Discard, ExitStatus, Input, SandboxError};
 use crate::sandbox_git::SandboxGitError;
-use crate::session::conflict::Next;
+use crate::session::conflict::build_on;
 use crate::session::floor::{Floor, SessionEnd, Worktree};
 use crate::session::gate;
 use async_trait::async_trait;
@@ -42,17 +43,9 @@ impl Direct {
         }
         let folder = floor.sandbox.paths().session(session.name.as_str());
         floor.add_worktree(&folder, Some(&branch), &start, deadline).await?;
-        let mut worktree = Worktree { folder, branch, start };
-        let message = format!("Merge the work that '{}' depends on", session.name);
-        for commit in heads.iter().skip(1) {
-            let Worktree { folder, start: onto, .. } = &worktree;
-            let next = Next { folder, onto, commit, message: &message, deadline };
-            match next.merge(floor, self, session, &session.depends_on).await? {
-                Some(merged) => worktree.start = merged,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(worktree))
+        let rest = heads.get(1..).unwrap_or_default();
+        let built = build_on(floor, self, session, (&folder, &start), rest, deadline).await?;
+        Ok(built.map(|start| Worktree { folder, branch, start }))
     }
 
     async fn work(
@@ -106,22 +99,13 @@ fn agent_state(agent: &AgentEnd) -> Option<(SessionState, Option<String>)> {
 #[async_trait]
 impl Orchestrator for Direct {
     async fn check(&self, floor: &Floor<'_>) -> Result<(), Failure> {
-        let Some(program) = program(&self.agent) else { return Ok(()) };
-        let mut command = Command::shell(
-            "command -v -- \"$1\" >/dev/null",
-            [program],
-            floor.sandbox.paths().workspace(),
-        );
-        command.stop = floor.clock.cancellation().stop.clone();
-        let exit = floor.sandbox.exec(command, &mut Discard).await;
-        match exit {
-            Ok(Exit { status: ExitStatus::Code(0) | ExitStatus::Stopped, .. }) => Ok(()),
-            Ok(_) => {
-                let message = format!("the sandbox has no `{program}`");
-                Err(Failure::new(FailureKind::Invalid, message).hint(hint(&self.agent, floor)))
-            }
-            Err(error) => Err(Failure::from_error(FailureKind::Fault, &error)),
-        }
+        let install = match &self.agent {
+            Agent::Preset(kind) => Some(super::preset(*kind).install()),
+            Agent::Command(_) => None,
+        };
+        let agent = program(&self.agent).map(|name| Program { name, install });
+        let needed: Vec<_> = [programs::GIT].into_iter().chain(agent).collect();
+        programs::check(floor, &needed, None).await
     }
 
     async fn run_session(
@@ -176,20 +160,5 @@ fn program(agent: &Agent) -> Option<&str> {
         Agent::Preset(kind) => Some(super::preset(*kind).program()),
         Agent::Command(AgentCommand::Program(words)) => words.first().map(String::as_str),
         Agent::Command(AgentCommand::Shell(_)) => None,
-    }
-}
-
-fn hint(agent: &Agent, floor: &Floor<'_>) -> String {
-    use crate::manifest::RuntimeKind;
-    let install = match agent {
-        Agent::Preset(kind) => format!(" ({})", super::preset(*kind).install()),
-        Agent::Command(_) => String::new(),
-    };
-    match floor.manifest().environment.runtime {
-        RuntimeKind::Local => format!(
-            "install it on this machine{install}, and name its folder in `[environment] tools` \
-             unless it is below /usr"
-        ),
-        _ => format!("add it to the image{install}"),
     }
 }

@@ -3,6 +3,7 @@
 mod agent;
 mod direct;
 mod preset;
+mod programs;
 
 pub(crate) use direct::Direct;
 pub use preset::{Preset, preset};

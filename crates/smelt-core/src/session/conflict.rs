@@ -59,6 +59,28 @@ impl Next<'_> {
     }
 }
 
+/// Merges `heads`, the work that `session` depends on, into `folder`, where `onto` is. `None` where it
+/// does not fit together.
+pub(crate) async fn build_on(
+    floor: &Floor<'_>,
+    orchestrator: &dyn Orchestrator,
+    session: &Session,
+    (folder, onto): (&Path, &Oid),
+    heads: &[Oid],
+    deadline: Instant,
+) -> Result<Option<Oid>, SandboxGitError> {
+    let message = format!("Merge the work that '{}' depends on", session.name);
+    let mut merged = onto.clone();
+    for commit in heads {
+        let next = Next { folder, onto: &merged, commit, message: &message, deadline };
+        match next.merge(floor, orchestrator, session, &session.depends_on).await? {
+            Some(commit) => merged = commit,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(merged))
+}
+
 /// Tells that the work of `sessions` does not fit together in `files`.
 pub(crate) fn tell(
     floor: &Floor<'_>,
