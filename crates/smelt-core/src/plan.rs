@@ -4,11 +4,12 @@ use crate::engine::{Engine, not_there_yet, notices, of_mirror, open};
 use crate::event::Level;
 use crate::git::{self, Base, RemoteBase};
 use crate::manifest::{
-    Agent, AgentCommand, ForgeProvider, ForgeTarget, ImageSource, Manifest, MergeStrategy, Network,
-    Orchestrator, OrchestratorKind, PullPolicy, RepoLocation, Resources, RuntimeKind,
+    Agent, AgentCommand, AssaySessions, ForgeProvider, ForgeTarget, ImageSource, Manifest,
+    MergeStrategy, Network, Orchestrator, OrchestratorKind, PullPolicy, RepoLocation, Resources,
+    RuntimeKind,
 };
 use crate::name::{JobName, SecretName, SessionName};
-use crate::orchestrator::preset;
+use crate::orchestrator::{assay, preset};
 use crate::outcome::Failure;
 use crate::secret::{Origin, SecretSources};
 use serde::Serialize;
@@ -30,9 +31,11 @@ pub struct Plan {
     pub environment: PlannedEnvironment,
     /// What would run the sessions.
     pub orchestrator: OrchestratorKind,
-    /// The agent: a preset's name or the job's own command.
+    /// `assay`: how it would be given the sessions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
+    pub assay_sessions: Option<AssaySessions>,
+    /// The agent: a preset's name or the job's own command.
+    pub agent: String,
     /// The secrets that the manifest names.
     pub secrets: Vec<PlannedSecret>,
     /// The sessions, in stages: those of one stage can run at the same time.
@@ -217,6 +220,10 @@ impl Plan {
             timeout_secs: manifest.job.timeout.as_secs(),
             environment: environment(manifest),
             orchestrator: manifest.orchestrator.kind(),
+            assay_sessions: match &manifest.orchestrator {
+                Orchestrator::Assay(sessions) => Some(*sessions),
+                Orchestrator::Direct(_) => None,
+            },
             agent: agent(&manifest.orchestrator),
             secrets: secrets.collect(),
             stages: stages(manifest),
@@ -240,8 +247,12 @@ impl Plan {
 
 /// A preset whose agent is given none of the keys it could work with.
 pub fn missing_key(manifest: &Manifest) -> Option<String> {
-    let Orchestrator::Direct(Agent::Preset(kind)) = &manifest.orchestrator else { return None };
-    let preset = preset(*kind);
+    let kind = match &manifest.orchestrator {
+        Orchestrator::Assay(_) => assay::AGENT,
+        Orchestrator::Direct(Agent::Preset(kind)) => *kind,
+        Orchestrator::Direct(Agent::Command(_)) => return None,
+    };
+    let preset = preset(kind);
     let credentials = &manifest.credentials;
     let given = preset.secrets().iter().any(|key| credentials.env.contains_key(*key));
     if given || !credentials.files.is_empty() {
@@ -266,13 +277,13 @@ fn environment(manifest: &Manifest) -> PlannedEnvironment {
     }
 }
 
-fn agent(orchestrator: &Orchestrator) -> Option<String> {
-    Some(match orchestrator {
-        Orchestrator::Assay(_) => return None,
+fn agent(orchestrator: &Orchestrator) -> String {
+    match orchestrator {
+        Orchestrator::Assay(_) => assay::AGENT.to_string(),
         Orchestrator::Direct(Agent::Preset(kind)) => kind.to_string(),
         Orchestrator::Direct(Agent::Command(AgentCommand::Shell(line))) => line.clone(),
         Orchestrator::Direct(Agent::Command(AgentCommand::Program(words))) => words.join(" "),
-    })
+    }
 }
 
 /// Each session in the first stage in which everything it waits for is done.

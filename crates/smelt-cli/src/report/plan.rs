@@ -3,7 +3,7 @@
 use super::print::{BAD, BOLD, CAREFUL, GOOD, PLAIN, styled};
 use super::words::{duration, short};
 use anstyle::Style;
-use smelt_core::manifest::{ImageSource, Network, RuntimeKind};
+use smelt_core::manifest::{AssaySessions, ImageSource, Network, RuntimeKind};
 use smelt_core::name::SessionName;
 use smelt_core::plan::{Plan, PlannedEnvironment, PlannedMerge};
 use smelt_core::text::clean_inline;
@@ -28,8 +28,12 @@ pub fn of_plan(plan: &Plan) -> String {
     for (n, line) in environment(&plan.environment).into_iter().enumerate() {
         say(if n == 0 { "environment" } else { "" }, line);
     }
-    let agent = plan.agent.as_ref().map(|agent| format!(", agent: {agent}")).unwrap_or_default();
-    say("orchestrator", format!("{}{agent}", plan.orchestrator));
+    let sessions = match plan.assay_sessions {
+        Some(AssaySessions::Separate) => ", one run per session",
+        Some(AssaySessions::Together) => ", one run for all sessions",
+        None => "",
+    };
+    say("orchestrator", format!("{}{sessions}, agent: {}", plan.orchestrator, plan.agent));
     for (n, secret) in plan.secrets.iter().enumerate() {
         let (style, found) = match secret.found {
             Some(origin) => (GOOD, format!("found in {origin}")),

@@ -72,6 +72,16 @@ impl TestEnv {
         Self { sandbox, ..Self::new() }
     }
 
+    /// Keys of `[environment]` that make the sandbox of jobs.
+    pub fn sandbox(&self) -> &str {
+        self.sandbox
+    }
+
+    /// Whether jobs run in containers.
+    pub fn is_docker(&self) -> bool {
+        self.sandbox.contains("docker")
+    }
+
     pub fn home(&self) -> &Home {
         &self.home
     }
@@ -142,7 +152,7 @@ impl TestEnv {
                 assert!(!group.exists(), "control group left: {}", group.display());
             }
         }
-        for run in runs.iter().filter(|_| self.sandbox.contains("docker")) {
+        for run in runs.iter().filter(|_| self.is_docker()) {
             let left = docker_things(&format!("smelt.run={run}"));
             assert!(left.is_empty(), "left in the engine: {left:?}");
         }

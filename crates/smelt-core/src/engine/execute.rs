@@ -7,7 +7,7 @@ use super::provision::{of_sandbox, seal};
 use crate::event::{OutputSource, SessionState};
 use crate::manifest::Orchestrator as Kind;
 use crate::name::JobName;
-use crate::orchestrator::{Direct, Orchestrator};
+use crate::orchestrator::{Assay, Direct, Orchestrator};
 use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
 use crate::port::{Command, ExitStatus, Sandbox};
 use crate::sandbox_git::SandboxGitError;
@@ -19,22 +19,19 @@ use tokio::time::Instant;
 impl Executing {
     pub(super) async fn step(self, context: &Context<'_>) -> Phase {
         let Self { prepared, sandbox } = self;
-        let work = match orchestrator(context) {
-            Some(orchestrator) => execute(context, &prepared, &*sandbox, &*orchestrator).await,
-            None => return Phase::end_in(sandbox, Outcome::Failed),
-        };
-        match work {
+        let orchestrator = orchestrator(&context.request.manifest.orchestrator);
+        match execute(context, &prepared, &*sandbox, &*orchestrator).await {
             Ok(work) => Phase::Collecting(Collecting { prepared, sandbox, work }),
             Err(conclusion) => Phase::end_in(sandbox, conclusion),
         }
     }
 }
 
-/// What runs the sessions; `None` for what preparing has refused already.
-fn orchestrator(context: &Context<'_>) -> Option<Box<dyn Orchestrator>> {
-    match &context.request.manifest.orchestrator {
-        Kind::Direct(agent) => Some(Box::new(Direct::new(agent.clone()))),
-        Kind::Assay(_) => None,
+/// What runs the sessions.
+fn orchestrator(kind: &Kind) -> Box<dyn Orchestrator> {
+    match kind {
+        Kind::Direct(agent) => Box::new(Direct::new(agent.clone())),
+        Kind::Assay(sessions) => Box::new(Assay::new(*sessions)),
     }
 }
 
@@ -48,13 +45,13 @@ async fn execute(
     let Context { request, events, clock, redactor, .. } = context;
     let floor = Floor::new(request, sandbox, events, redactor, clock, &prepared.base);
     let ready = async {
-        let ready = async {
+        let begun = async {
             // Git is among what is looked for.
             orchestrator.check(&floor).await?;
             check_out(&floor).await
         };
         let sealed = async { seal(context, sandbox).await.map_err(|error| of_sandbox(&error)) };
-        tokio::try_join!(ready, sealed)?;
+        tokio::try_join!(begun, sealed)?;
         set_up(&floor).await
     };
     match clock.unless_interrupted(ready).await {

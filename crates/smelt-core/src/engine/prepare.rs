@@ -10,7 +10,7 @@ use crate::git::{
 };
 use crate::manifest::{Agent, Manifest, Orchestrator, RepoLocation};
 use crate::name::BranchName;
-use crate::orchestrator::preset;
+use crate::orchestrator::{assay, preset};
 use crate::outcome::{Failure, FailureKind};
 use crate::port::{CacheSpec, Labels, SandboxPaths, SandboxSpec, Workspace};
 use crate::session::lines::Lines;
@@ -27,7 +27,7 @@ const STREAMED_DEPTH: NonZeroU32 = NonZeroU32::new(50).expect("50 is not zero");
 /// How much later than a program in the foreground Smelt may hear of a signal.
 const HEARD_LATER: Duration = Duration::from_millis(50);
 
-/// The clone's branch where the base is none.
+/// The clone's branch where the base is none that it could have.
 const DETACHED_BRANCH: &str = "smelt-base";
 
 impl Preparing {
@@ -109,7 +109,7 @@ async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
     let plan = WorkspacePlan {
         run: &context.request.run,
         base: &base,
-        branch: base.branch.as_deref().unwrap_or(DETACHED_BRANCH),
+        branch: clone_branch(&base, manifest),
         objects,
         identity: Identity::of(&repository).await,
         excluded: excluded(manifest),
@@ -246,8 +246,17 @@ fn make_root(root: &Path, manifest: &Manifest) -> std::io::Result<()> {
 fn excluded(manifest: &Manifest) -> &'static [&'static str] {
     match &manifest.orchestrator {
         Orchestrator::Direct(Agent::Preset(kind)) => preset(*kind).excluded(),
-        Orchestrator::Direct(Agent::Command(_)) | Orchestrator::Assay(_) => &[],
+        Orchestrator::Direct(Agent::Command(_)) => &[],
+        Orchestrator::Assay(_) => assay::EXCLUDED,
     }
+}
+
+/// The clone's branch: it has the base's name, unless the branches of the sessions would have no room
+/// beside it.
+fn clone_branch<'a>(base: &'a Base, manifest: &Manifest) -> &'a str {
+    let by_assay = matches!(manifest.orchestrator, Orchestrator::Assay(_));
+    let branch = base.branch.as_deref().filter(|name| !(by_assay && assay::is_in_the_way(name)));
+    branch.unwrap_or(DETACHED_BRANCH)
 }
 
 fn cache_key(repository: &Repository, manifest: &Manifest) -> String {
@@ -268,8 +277,6 @@ pub(crate) fn not_there_yet(
     let runtime = manifest.environment.runtime;
     let (what, hint) = if !engine.runtimes.contains_key(&runtime) {
         (format!("the `{runtime}` runtime"), "set `runtime = \"local\"` in `[environment]`")
-    } else if matches!(manifest.orchestrator, Orchestrator::Assay(_)) {
-        ("the `assay` orchestrator".into(), "set `kind = \"direct\"` in `[orchestrator]`")
     } else if manifest.forge.is_some() && delivers {
         ("delivery to a forge".into(), "run with --no-pr: the result stays on its branch")
     } else if !manifest.notify.is_empty() {

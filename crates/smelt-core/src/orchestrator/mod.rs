@@ -1,10 +1,12 @@
 //! What runs sessions inside a sandbox.
 
 mod agent;
+pub(crate) mod assay;
 mod direct;
 mod preset;
 mod programs;
 
+pub(crate) use assay::Assay;
 pub(crate) use direct::Direct;
 pub use preset::{Preset, preset};
 

@@ -59,6 +59,10 @@ impl SandboxPaths {
     pub const WORKSPACE: &str = "workspace";
     /// Name of the folder of worktrees below the root.
     pub const SESSIONS: &str = "sessions";
+    /// Name of the folder of all that is Assay's, below that of the worktrees. No session is called so.
+    pub const ASSAY: &str = "_assay";
+    /// Name of the folder of the worktrees that Assay makes, below its own.
+    pub const ASSAY_WORKTREES: &str = "smelt-worktrees";
     /// Name of the folder of tasks below the root.
     pub const TASKS: &str = "tasks";
     /// Name of the folder of borrowed objects below the root; they are in it as `0`, `1`, …

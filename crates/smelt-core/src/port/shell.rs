@@ -44,8 +44,12 @@ impl Shell<'_> {
 
     /// The folders in which it starts, below `root`: the first that is there.
     pub fn folders(&self, root: &Path) -> Vec<PathBuf> {
-        let session = self.session.iter();
-        let own = session.map(|name| root.join(SandboxPaths::SESSIONS).join(name.as_str()));
+        let sessions = root.join(SandboxPaths::SESSIONS);
+        let by_assay = sessions.join(SandboxPaths::ASSAY).join(SandboxPaths::ASSAY_WORKTREES);
+        let own = self.session.iter().flat_map(|name| {
+            // Where Assay works, the other one is at most where its start was merged.
+            [&by_assay, &sessions].map(|folder| folder.join(name.as_str()))
+        });
         own.chain([root.join(SandboxPaths::WORKSPACE)]).collect()
     }
 }

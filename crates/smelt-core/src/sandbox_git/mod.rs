@@ -3,7 +3,10 @@
 //! They run where the agent ran, so nothing they say is more than a claim; the quarantine checks
 //! what comes out.
 
+mod assay;
 mod report;
+
+pub(crate) use assay::{AssayEnded, committing_script};
 
 use crate::event::OutputStream;
 use crate::git::Oid;
@@ -19,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 const CHECKOUT: &str = include_str!("scripts/checkout.sh");
 const SET_APART: &str = include_str!("scripts/set_apart.sh");
-const ADD_WORKTREE: &str = include_str!("scripts/add_worktree.sh");
+const ADD_WORKTREE: &str =
+    concat!(include_str!("scripts/set_up.sh"), include_str!("scripts/add_worktree.sh"));
 const COMMIT: &str = include_str!("scripts/commit.sh");
 const MERGE: &str = concat!(include_str!("scripts/conflicts.sh"), include_str!("scripts/merge.sh"));
 const CONCLUDE_MERGE: &str =

@@ -43,7 +43,7 @@ impl<'a> Report<'a> {
         Self(text.lines().filter_map(|line| line.split_once(' ')).collect())
     }
 
-    fn get<T: std::str::FromStr>(&self, word: &str) -> Option<T> {
+    pub(super) fn get<T: std::str::FromStr>(&self, word: &str) -> Option<T> {
         let mut values = self.0.iter().rev().filter(|(key, _)| *key == word);
         values.next()?.1.trim().parse().ok()
     }

@@ -115,7 +115,12 @@ impl<'a> Floor<'a> {
 
     /// The branch that a session works on, in the clone.
     pub(crate) fn branch(&self, session: &SessionName) -> String {
-        format!("{}/{session}", session_prefix(self.base.branch.as_deref()))
+        self.branch_of(session.as_str())
+    }
+
+    /// A branch beside the sessions', called by what is no session's name.
+    pub(crate) fn branch_of(&self, name: &str) -> String {
+        format!("{}/{name}", session_prefix(self.base.branch.as_deref()))
     }
 
     /// The variables that every process of the user's own is given: what the sandbox tells about
@@ -211,7 +216,8 @@ impl<'a> Floor<'a> {
         Ok(committed)
     }
 
-    fn tell_of(&self, session: &SessionName, committed: &Committed) {
+    /// Tells of what was committed of a session's work.
+    pub(crate) fn tell_of(&self, session: &SessionName, committed: &Committed) {
         let warn = |message: String| self.warn(Some(session), message);
         if committed.unmerged > 0 {
             let files = crate::text::count(committed.unmerged, "file");

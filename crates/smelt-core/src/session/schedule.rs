@@ -52,14 +52,29 @@ fn why_not(session: &Session, ends: &Ends, interrupt: Option<Interrupt>) -> Opti
         }
         None => {}
     }
-    let passed =
-        |name: &&SessionName| ends.get(*name).is_some_and(|end| end.state == SessionState::Passed);
-    let failed = session.depends_on.iter().find(|name| !passed(name))?;
+    let failed = not_passed(session, ends)?;
     Some(SessionEnd::new(SessionState::Skipped, Some(format!("`{failed}` did not pass"))))
 }
 
+/// The first session that `session` depends on and that did not pass.
+pub(crate) fn not_passed<'a>(session: &'a Session, ends: &Ends) -> Option<&'a SessionName> {
+    let passed =
+        |name: &&SessionName| ends.get(*name).is_some_and(|end| end.state == SessionState::Passed);
+    session.depends_on.iter().find(|name| !passed(name))
+}
+
+/// Ends all sessions alike, before any could start.
+pub(crate) fn end_all(floor: &Floor<'_>, end: &SessionEnd) -> Ends {
+    let sessions = floor.manifest().sessions.iter();
+    let ended = sessions.map(|session| {
+        tell_end(floor, session, end, Duration::ZERO);
+        (session.name.clone(), end.clone())
+    });
+    ended.collect()
+}
+
 /// The commits that a session builds on.
-fn heads(session: &Session, ends: &Ends) -> Vec<Oid> {
+pub(crate) fn heads(session: &Session, ends: &Ends) -> Vec<Oid> {
     session.depends_on.iter().filter_map(|name| ends.get(name)?.commit.clone()).collect()
 }
 
@@ -86,7 +101,8 @@ async fn run_one<O: Orchestrator + ?Sized>(
     (session.name.clone(), end)
 }
 
-fn tell_end(floor: &Floor<'_>, session: &Session, end: &SessionEnd, duration: Duration) {
+/// Tells how a session has ended.
+pub(crate) fn tell_end(floor: &Floor<'_>, session: &Session, end: &SessionEnd, duration: Duration) {
     floor.events.emit(JobEvent::SessionFinished {
         session: session.name.clone(),
         state: end.state,

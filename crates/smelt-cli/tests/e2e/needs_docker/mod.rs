@@ -1,10 +1,13 @@
 //! Everything that runs a job in a container.
 
+#[path = "../jobs/assay.rs"]
+mod assay;
 mod doctor;
 #[path = "../jobs/exit_codes.rs"]
 mod exit_codes;
 #[path = "../jobs/interrupt.rs"]
 mod interrupt;
+mod no_assay;
 #[path = "../jobs/observe.rs"]
 mod observe;
 #[path = "../jobs/secrets.rs"]

@@ -1,5 +1,7 @@
 //! Everything that runs a job in a jail.
 
+#[path = "../jobs/assay.rs"]
+mod assay;
 mod demo;
 mod docs;
 mod examples;
@@ -7,6 +9,7 @@ mod examples;
 mod exit_codes;
 #[path = "../jobs/interrupt.rs"]
 mod interrupt;
+mod no_assay;
 #[path = "../jobs/observe.rs"]
 mod observe;
 #[path = "../jobs/secrets.rs"]

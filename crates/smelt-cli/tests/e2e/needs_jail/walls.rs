@@ -162,7 +162,6 @@ fn code_69_what_is_not_there() {
             "runtime = \"kubernetes\"\nimage = \"x\"\n[kubernetes]\nnamespace = \"x\"\n[environment.env]",
             "the `kubernetes` runtime",
         ),
-        ("kind = \"direct\"", "kind = \"assay\"", "the `assay` orchestrator"),
         ("[orchestrator]", "[forge]\nprovider = \"local\"\n[orchestrator]", "delivery to a forge"),
         ("[orchestrator]", "[[notify]]\ntarget_job = \"x\"\n[orchestrator]", "`[[notify]]`"),
     ] {

@@ -7,9 +7,4 @@ else
     git worktree add --quiet --detach "$1" "$3"
 fi
 [ -n "$4" ] || exit 0
-# What setup made in the workspace, such as installed dependencies; ignored or not.
-git ls-files --others --directory -z | tr '\n\000' '?\n' | while IFS= read -r path; do
-    path=${path%/}
-    case $path in */*) mkdir -p "$1/${path%/*}" ;; esac
-    if [ -e "$path" ] && [ ! -e "$1/$path" ]; then cp -a "$path" "$1/$path"; fi
-done
+copy_set_up "$1"
