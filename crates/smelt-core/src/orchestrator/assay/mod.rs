@@ -77,7 +77,7 @@ impl Orchestrator for Assay {
         let needed = [
             Program {
                 name: "assay",
-                install: Some("release 0.5 from https://github.com/wollax/assay"),
+                install: Some("its release 0.5, in a folder of `PATH`"),
             },
             programs::GIT,
             Program { name: agent.program(), install: Some(agent.install()) },
