@@ -52,7 +52,7 @@ pub async fn logs(args: &Logs) -> Result {
 fn show(event: &Event, json: bool) -> Result<()> {
     match json {
         true => print::json_line(event)?,
-        false => print::result(&of_event(&event.what))?,
+        false => print::plain_result(of_event(&event.what))?,
     }
     Ok(())
 }

@@ -1,12 +1,36 @@
 //! Events as plain lines, for wherever no terminal is.
 
 use super::words::{millis, short};
-use smelt_core::event::{GateReport, GateStage, JobEvent, Level};
+use smelt_core::event::{GateReport, GateStage, JobEvent, Level, OutputSource};
+use smelt_core::name::SessionName;
 use smelt_core::text::{clean_inline, count};
 
-/// The line that tells of `event`; nothing in it steers a terminal.
+/// The line that tells of `event`, or one for each line of its output; nothing in them steers a
+/// terminal.
 pub fn of_event(event: &JobEvent) -> String {
-    clean_inline(&told(event)).into_owned()
+    let told = told(event);
+    match event {
+        JobEvent::Output { .. } => told,
+        _ => clean_inline(&told).into_owned(),
+    }
+}
+
+/// The lines of `text`, each with its start and cleaned by itself.
+fn of_output(session: &Option<SessionName>, source: OutputSource, text: &str) -> String {
+    let start = format!("{}{} | ", about(session), source.as_str());
+    let mut told = String::with_capacity(start.len() + 2 * text.len());
+    for (n, line) in text.split('\n').enumerate() {
+        if n > 0 {
+            told.push('\n');
+        }
+        told.push_str(&start);
+        told.push_str(&clean_inline(line));
+    }
+    told
+}
+
+fn about(session: &Option<SessionName>) -> String {
+    session.as_ref().map(|name| format!("[{name}] ")).unwrap_or_default()
 }
 
 fn told(event: &JobEvent) -> String {
@@ -27,14 +51,10 @@ fn told(event: &JobEvent) -> String {
             format!("sandbox: {isolation}{image}")
         }
         JobEvent::Notice { level, message, session } => {
-            let about = session.as_ref().map(|name| format!("[{name}] ")).unwrap_or_default();
             let level = if *level == Level::Warning { "warning: " } else { "" };
-            format!("{about}{level}{message}")
+            format!("{}{level}{message}", about(session))
         }
-        JobEvent::Output { session, source, text, .. } => {
-            let about = session.as_ref().map(|name| format!("[{name}] ")).unwrap_or_default();
-            format!("{about}{} | {text}", source.as_str())
-        }
+        JobEvent::Output { session, source, text, .. } => of_output(session, *source, text),
         JobEvent::SessionStarted { session } => format!("[{session}] started"),
         JobEvent::SessionCommitted { session, commit, commits, left_uncommitted } => {
             let commits = count(*commits, "commit");
@@ -53,8 +73,7 @@ fn told(event: &JobEvent) -> String {
             format!("[{session}] {state}{reason} ({})", millis(*duration_ms))
         }
         JobEvent::Merged { sessions, commit } => {
-            let names: Vec<_> =
-                sessions.iter().map(smelt_core::name::SessionName::as_str).collect();
+            let names: Vec<_> = sessions.iter().map(SessionName::as_str).collect();
             format!("merged {} at {}", names.join(", "), short(commit))
         }
         JobEvent::MergeConflict { files, given_back, .. } => {
@@ -87,5 +106,27 @@ fn verdict(gate: &GateReport) -> String {
         (true, _) => format!("passed ({time})"),
         (false, Some(code)) => format!("FAILED with exit code {code} ({time})"),
         (false, None) => format!("FAILED: it was ended ({time})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smelt_core::event::OutputStream;
+
+    #[test]
+    fn each_line_of_output_is_told_with_its_start_and_can_not_hide_it() {
+        let told = |session: Option<&str>, text: &str| {
+            of_event(&JobEvent::Output {
+                session: session.map(|name| name.parse().unwrap()),
+                source: OutputSource::Agent,
+                stream: OutputStream::Stdout,
+                text: text.to_owned(),
+            })
+        };
+        assert_eq!(told(None, "one"), "agent | one");
+        assert_eq!(told(None, ""), "agent | ");
+        assert_eq!(told(Some("a"), "one\n\ntwo"), "[a] agent | one\n[a] agent | \n[a] agent | two");
+        assert_eq!(told(Some("a"), "x\r[b] y\n\u{1b}[2Kz"), "[a] agent | x [b] y\n[a] agent | z");
     }
 }

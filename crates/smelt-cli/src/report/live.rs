@@ -53,10 +53,11 @@ impl Live {
             }
             JobEvent::SessionStarted { session } => self.start(session),
             JobEvent::Output { session: Some(session), source, text, .. } => {
-                self.line(session, *source, text);
+                self.lines(session, *source, text);
             }
             JobEvent::Output { session: None, text, .. } => {
-                self.head.set_message(clean_inline(text).into_owned());
+                let last = text.rsplit('\n').next().unwrap_or(text);
+                self.head.set_message(clean_inline(last).into_owned());
             }
             JobEvent::GateStarted { session, .. } => self.title(session, "gate"),
             JobEvent::GateFinished { session, gate, .. } if !gate.passed => {
@@ -91,17 +92,21 @@ impl Live {
         }
     }
 
-    fn line(&mut self, session: &SessionName, source: OutputSource, text: &str) {
+    fn lines(&mut self, session: &SessionName, source: OutputSource, text: &str) {
         let Some(running) = self.sessions.get_mut(session) else { return };
-        if running.lines.len() < LAST_LINES {
-            let after = running.lines.last().unwrap_or(&running.head);
-            let line = self.all.insert_after(after, ProgressBar::new_spinner());
-            line.set_style(style("      {wide_msg:.dim}"));
-            running.lines.push(line);
-        } else {
-            running.last.pop_front();
+        let mut last: Vec<_> = text.rsplit('\n').take(LAST_LINES).collect();
+        last.reverse();
+        for text in last {
+            if running.lines.len() < LAST_LINES {
+                let after = running.lines.last().unwrap_or(&running.head);
+                let line = self.all.insert_after(after, ProgressBar::new_spinner());
+                line.set_style(style("      {wide_msg:.dim}"));
+                running.lines.push(line);
+            } else {
+                running.last.pop_front();
+            }
+            running.last.push_back(format!("{} | {}", source.as_str(), clean_inline(text)));
         }
-        running.last.push_back(format!("{} | {}", source.as_str(), clean_inline(text)));
         for (line, text) in running.lines.iter().zip(&running.last) {
             line.set_message(text.clone());
         }

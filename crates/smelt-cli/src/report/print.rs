@@ -1,7 +1,8 @@
 //! The two streams. Colour goes where a terminal is, and not where `NO_COLOR` is set.
 
 use anstyle::{AnsiColor, Style};
-use smelt_core::text::is_printable;
+use smelt_core::text::{is_plain, is_printable};
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// Something that went well.
@@ -43,14 +44,22 @@ pub fn json(value: &impl serde::Serialize) -> io::Result<()> {
 
 /// Prints `value` as a line of JSON, as a result.
 pub fn json_line(value: &impl serde::Serialize) -> io::Result<()> {
-    let mut line = harmless_json(&serde_json::to_string(value).map_err(io::Error::other)?);
-    line.push('\n');
-    raw(line.as_bytes())
+    let line = serde_json::to_string(value).map_err(io::Error::other)?;
+    plain_result(harmless_json(&line).into_owned())
+}
+
+/// Prints `text`, which has no colours, and a newline as a result, in one go.
+pub fn plain_result(mut text: String) -> io::Result<()> {
+    text.push('\n');
+    raw(text.as_bytes())
 }
 
 /// JSON that says the same, and holds nothing that a terminal would obey: whatever is odd stands in
 /// a string, and there may be written by its number.
-fn harmless_json(text: &str) -> String {
+fn harmless_json(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
     let mut harmless = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -64,7 +73,7 @@ fn harmless_json(text: &str) -> String {
             }
         }
     }
-    harmless
+    Cow::Owned(harmless)
 }
 
 /// Prints `bytes` as a result, as they are.
@@ -79,6 +88,12 @@ pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
+/// Prints `text`, which has no colours, and a newline as progress, in one go.
+pub fn plain_note(mut text: String) {
+    text.push('\n');
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,7 +101,8 @@ mod tests {
     #[test]
     fn json_says_the_same_without_what_a_terminal_obeys() {
         let said = serde_json::json!({ "a": "ü\u{9b}2J\u{202e}\u{e0041}\n\u{1b}" });
-        let text = harmless_json(&serde_json::to_string_pretty(&said).unwrap());
+        let text = serde_json::to_string_pretty(&said).unwrap();
+        let text = harmless_json(&text);
         assert!(text.chars().all(|c| c == '\n' || is_printable(c)), "{text:?}");
         assert!(text.contains('ü'));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), said);

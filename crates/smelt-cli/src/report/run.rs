@@ -36,7 +36,7 @@ impl RunReporter {
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         match self {
             Self::Live(live) => live.show(&event.what),
-            Self::Full => print::note(&of_event(&event.what)),
+            Self::Full => print::plain_note(of_event(&event.what)),
             Self::Json => print::json_line(event)?,
             Self::Final => {}
         }

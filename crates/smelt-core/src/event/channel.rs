@@ -36,7 +36,7 @@ impl EventSink {
         self.send(what, None);
     }
 
-    /// Emits a line of output once there is room for its `bytes`.
+    /// Emits lines of output once there is room for their `bytes`.
     ///
     /// Only whoever pumps a sandboxed process's output may call it: it is what slows that process
     /// down when it prints faster than can be read.

@@ -269,7 +269,7 @@ pub enum JobEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<SessionName>,
     },
-    /// A line of output, free of control characters and known secrets.
+    /// Lines of output that came together, free of control characters and known secrets.
     Output {
         /// The session it belongs to; none for the image and setup.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -278,7 +278,7 @@ pub enum JobEvent {
         source: OutputSource,
         /// Which stream it came from.
         stream: OutputStream,
-        /// The line.
+        /// The lines: one or more, a newline between each two and none behind the last.
         text: String,
     },
     /// A session's turn has come.

@@ -1,12 +1,12 @@
 //! From the bytes a process prints to lines that may be shown.
 
-use crate::event::{EventSink, JobEvent, OutputSource, OutputStream};
+use super::outlet::Outlet;
+use crate::event::{EventSink, OutputSource, OutputStream};
 use crate::name::SessionName;
 use crate::port::Output;
 use crate::secret::Redactor;
 use crate::text::clean_line;
 use async_trait::async_trait;
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 /// Longest line that is shown, in bytes; longer ones are cut into several.
@@ -18,13 +18,6 @@ const ESCAPE_MAX: usize = 64;
 /// Longest line that a reader of its own gets in one piece: agents print whole files as JSON.
 const RECORD_MAX: usize = 8 << 20;
 
-/// What the output of one command may take on the disk, in bytes: in the events and in the log. The
-/// command runs on; the rest is not kept.
-const OUTPUT_MAX: u64 = 512 << 20;
-
-/// What an event takes besides its text and its session, in bytes.
-const EVENT_OVERHEAD: usize = 120;
-
 /// Makes something readable of what an agent prints.
 pub(crate) trait AgentOutput: Send {
     /// The lines to show for one line of the agent's standard output.
@@ -33,15 +26,10 @@ pub(crate) trait AgentOutput: Send {
 
 /// Sends a process's lines on as events, and keeps the last of them.
 pub(crate) struct Lines<'a, 'r> {
-    events: &'a EventSink,
     redactor: &'a Redactor,
-    session: Option<SessionName>,
-    source: OutputSource,
+    outlet: Outlet<'a>,
     agent: Option<&'r mut dyn AgentOutput>,
     pending: [Vec<u8>; 2],
-    tail: VecDeque<String>,
-    tail_length: usize,
-    kept: u64,
 }
 
 impl<'a, 'r> Lines<'a, 'r> {
@@ -52,17 +40,8 @@ impl<'a, 'r> Lines<'a, 'r> {
         source: OutputSource,
         tail_length: usize,
     ) -> Self {
-        Self {
-            events,
-            redactor,
-            session: session.cloned(),
-            source,
-            agent: None,
-            pending: [Vec::new(), Vec::new()],
-            tail: VecDeque::with_capacity(tail_length),
-            tail_length,
-            kept: 0,
-        }
+        let outlet = Outlet::new(events, session.cloned(), source, tail_length);
+        Self { redactor, outlet, agent: None, pending: [Vec::new(), Vec::new()] }
     }
 
     /// The same, with standard output read by `agent` first.
@@ -78,7 +57,7 @@ impl<'a, 'r> Lines<'a, 'r> {
                 self.line(stream, &rest).await;
             }
         }
-        self.tail.into()
+        self.outlet.finish().await
     }
 
     /// Sends on the start of a line that is too long; returns what is to be seen with its rest.
@@ -120,44 +99,11 @@ impl<'a, 'r> Lines<'a, 'r> {
         let mut rest = &*text;
         while rest.len() > LINE_MAX {
             let (piece, more) = rest.split_at(rest.floor_char_boundary(LINE_MAX));
-            self.keep(stream, piece.to_owned()).await;
+            self.outlet.gather(stream, piece).await;
             rest = more;
         }
-        self.keep(stream, rest.to_owned()).await;
+        self.outlet.gather(stream, rest).await;
     }
-
-    async fn keep(&mut self, stream: OutputStream, text: String) {
-        if self.tail_length > 0 {
-            if self.tail.len() == self.tail_length {
-                self.tail.pop_front();
-            }
-            self.tail.push_back(text.clone());
-        }
-        let bytes = written(self.session.as_ref(), &text);
-        let before = self.kept;
-        self.kept += bytes as u64;
-        if self.kept <= OUTPUT_MAX {
-            let (session, source) = (self.session.clone(), self.source);
-            self.events
-                .emit_output(JobEvent::Output { session, source, stream, text }, bytes)
-                .await;
-        } else if before <= OUTPUT_MAX {
-            let message = format!(
-                "the {}'s output fills {} on the disk: the rest of it is left out",
-                self.source.as_str(),
-                bytesize::ByteSize(OUTPUT_MAX).display().iec()
-            );
-            let (level, session) = (crate::event::Level::Warning, self.session.clone());
-            self.events.emit(JobEvent::Notice { level, message, session });
-        }
-    }
-}
-
-/// What a line takes on the disk, in bytes: in the events as JSON, and in the log.
-fn written(session: Option<&SessionName>, text: &str) -> usize {
-    let escaped = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
-    let session = session.map_or(0, |name| r#""session":"","#.len() + name.as_str().len());
-    EVENT_OVERHEAD + session + 2 * text.len() + escaped
 }
 
 fn slot(stream: OutputStream) -> usize {
@@ -174,12 +120,17 @@ impl Output for Lines<'_, '_> {
         // What may be the start of a secret stays for the next piece.
         let longest = self.redactor.longest() + if read_whole { RECORD_MAX } else { LINE_MAX };
         while !bytes.is_empty() {
-            let mut line = std::mem::take(&mut self.pending[slot(stream)]);
-            let room = longest - line.len();
-            let end = bytes.iter().take(room).position(|byte| *byte == b'\n');
-            let cut = end.unwrap_or(room.min(bytes.len()));
-            line.extend_from_slice(&bytes[..cut]);
-            bytes = &bytes[cut + usize::from(end.is_some())..];
+            let begun = &mut self.pending[slot(stream)];
+            let reach = bytes.len().min(longest - begun.len());
+            let end = memchr::memchr(b'\n', &bytes[..reach]);
+            let (part, rest) = bytes.split_at(end.unwrap_or(reach));
+            bytes = &rest[usize::from(end.is_some())..];
+            if end.is_some() && begun.is_empty() {
+                self.line(stream, part).await;
+                continue;
+            }
+            let mut line = std::mem::take(begun);
+            line.extend_from_slice(part);
             if end.is_some() {
                 self.line(stream, &line).await;
                 line.clear();
@@ -188,6 +139,8 @@ impl Output for Lines<'_, '_> {
             }
             self.pending[slot(stream)] = line;
         }
+        // None waits for lines that may follow.
+        self.outlet.send().await;
         ControlFlow::Continue(())
     }
 }
@@ -209,7 +162,7 @@ fn incomplete_end(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::channel;
+    use crate::event::{Event, EventStream, JobEvent, channel};
     use crate::secret::Secret;
 
     async fn lines(chunks: &[(OutputStream, &[u8])]) -> (Vec<String>, Vec<String>) {
@@ -220,13 +173,22 @@ mod tests {
             assert!(lines.write(*stream, bytes).await.is_continue());
         }
         let tail = lines.finish().await;
-        let mut seen = Vec::new();
-        while let Some(event) = stream.try_recv() {
-            if let JobEvent::Output { text, .. } = event.what {
-                seen.push(text);
-            }
-        }
-        (seen, tail)
+        (texts(&mut stream), tail)
+    }
+
+    /// What the events say that are there by now.
+    fn texts(stream: &mut EventStream) -> Vec<String> {
+        let events = std::iter::from_fn(|| stream.try_recv());
+        let text = |event: Event| match event.what {
+            JobEvent::Output { text, .. } => text,
+            other => panic!("{other:?}"),
+        };
+        events.map(text).collect()
+    }
+
+    /// The lines of all events.
+    fn in_lines(texts: &[String]) -> Vec<&str> {
+        texts.iter().flat_map(|text| text.split('\n')).collect()
     }
 
     #[tokio::test]
@@ -238,14 +200,34 @@ mod tests {
             (Stdout, b"o\n\nkey hunter22"),
         ])
         .await;
-        assert_eq!(seen, ["one", "bad", "two", "", "key ***"]);
+        assert_eq!(seen, ["one", "bad", "two\n", "key ***"]);
         assert_eq!(tail, ["", "key ***"]);
+    }
+
+    #[tokio::test]
+    async fn lines_that_come_together_are_one_event_and_none_waits_for_more() {
+        let (sink, mut stream) = channel();
+        let redactor = Redactor::new(&[Secret::new("hunter22")]);
+        let mut lines = Lines::new(&sink, &redactor, None, OutputSource::Agent, 3);
+        for (written, seen) in [
+            (&b"one\n\ntwo\nthr"[..], vec!["one\n\ntwo"]),
+            (b"ee", vec![]),
+            (b"\n\n", vec!["three\n"]),
+            (b"\n", vec![""]),
+            (b"hunter22\n\tx\xff\nrest", vec!["***\n x\u{fffd}"]),
+        ] {
+            assert!(lines.write(OutputStream::Stdout, written).await.is_continue());
+            assert_eq!(texts(&mut stream), seen, "{written:?}");
+        }
+        assert_eq!(lines.finish().await, ["***", " x\u{fffd}", "rest"]);
+        assert_eq!(texts(&mut stream), ["rest"]);
     }
 
     #[tokio::test]
     async fn endless_lines_are_cut_between_characters() {
         let long = "ä".repeat(LINE_MAX);
         let (seen, _) = lines(&[(OutputStream::Stdout, format!("x{long}").as_bytes())]).await;
+        let seen = in_lines(&seen);
         assert!(seen.len() > 1 && seen.iter().all(|line| line.len() <= LINE_MAX));
         assert_eq!(seen.concat(), format!("x{long}"));
     }
@@ -256,6 +238,7 @@ mod tests {
             for secret in ["hunter22", "hunt\u{1b}[1mer22"] {
                 let text = format!("{}{secret}{}", "x".repeat(before), "y".repeat(LINE_MAX));
                 let (seen, _) = lines(&[(OutputStream::Stderr, text.as_bytes())]).await;
+                let seen = in_lines(&seen);
                 let (x, y) = ("x".repeat(before), "y".repeat(LINE_MAX));
                 assert!(seen.concat() == format!("{x}***{y}"), "{secret:?} after {before}");
                 assert!(seen.iter().all(|line| line.len() <= LINE_MAX));
@@ -280,48 +263,6 @@ mod tests {
             Lines::new(&sink, &redactor, None, OutputSource::Agent, 0).read_by(Some(&mut reader));
         let text = "z".repeat(LINE_MAX) + "\n";
         assert!(lines.write(OutputStream::Stdout, text.as_bytes()).await.is_continue());
-        for _ in 0..2 {
-            let event = stream.try_recv().unwrap().what;
-            assert!(matches!(event, JobEvent::Output { text, .. } if text.len() == LINE_MAX));
-        }
-        assert!(stream.try_recv().is_none());
-    }
-
-    #[test]
-    fn a_line_is_charged_what_it_takes_on_the_disk() {
-        let session: SessionName = "a-session".parse().unwrap();
-        for (session, text) in [(None, ""), (Some(&session), "say \"ä\\\"")] {
-            let what = JobEvent::Output {
-                session: session.cloned(),
-                source: OutputSource::Setup,
-                stream: OutputStream::Stdout,
-                text: text.to_owned(),
-            };
-            let event = crate::event::Event { seq: 1_000_000, at: jiff::Timestamp::now(), what };
-            let taken = serde_json::to_string(&event).unwrap().len() + 1 + text.len() + 1;
-            let charged = written(session, text);
-            assert!((taken..taken + 10).contains(&charged), "{charged} for {taken}");
-        }
-    }
-
-    #[tokio::test]
-    async fn what_fills_the_disk_is_left_out_and_that_is_said() {
-        let (sink, mut stream) = channel();
-        let redactor = Redactor::new([]);
-        let mut lines = Lines::new(&sink, &redactor, None, OutputSource::Gate, 1);
-        lines.kept = OUTPUT_MAX - 200;
-        for text in [&b"kept\n"[..], b"not\n", b"\n"] {
-            assert!(lines.write(OutputStream::Stdout, text).await.is_continue());
-        }
-        let seen: Vec<_> = std::iter::from_fn(|| stream.try_recv()).map(|e| e.what).collect();
-        assert!(
-            matches!(
-                &seen[..],
-                [JobEvent::Output { text, .. }, JobEvent::Notice { message, .. }]
-                    if text == "kept" && message.contains("512.0 MiB")
-            ),
-            "{seen:?}"
-        );
-        assert_eq!(lines.finish().await, [""]);
+        assert_eq!(in_lines(&texts(&mut stream)), vec!["z".repeat(LINE_MAX); 2]);
     }
 }

@@ -13,6 +13,9 @@ use std::path::Path;
 /// Events that are written in one go, at most.
 const BATCH: usize = 512;
 
+/// Bytes that are written in one go, about.
+const BUFFER: usize = 64 << 10;
+
 /// Writes a run's events, logs and state as they come.
 ///
 /// When the disk fails it goes on reading, so that the run goes on too, and says so at the end.
@@ -22,6 +25,8 @@ pub struct Recorder {
     wake: Wake,
     state: Option<RunState>,
     events: BufWriter<File>,
+    /// The event that is being written.
+    line: Vec<u8>,
     logs: HashMap<(Option<SessionName>, OutputSource), BufWriter<File>>,
     problem: Option<io::Error>,
 }
@@ -42,8 +47,9 @@ impl Recorder {
     /// Where the run's folder or its event log can't be made.
     pub fn create(folder: RunFolder, wake: Wake) -> io::Result<Self> {
         std::fs::create_dir_all(folder.path().join("logs"))?;
-        let events = BufWriter::new(File::create_new(folder.events())?);
-        Ok(Self { folder, wake, state: None, events, logs: HashMap::new(), problem: None })
+        let events = BufWriter::with_capacity(BUFFER, File::create_new(folder.events())?);
+        let (line, logs) = (Vec::new(), HashMap::new());
+        Ok(Self { folder, wake, state: None, events, line, logs, problem: None })
     }
 
     /// Reads `stream` to its end. Blocks: give it a thread of its own.
@@ -78,8 +84,10 @@ impl Recorder {
     }
 
     fn write_event(&mut self, event: &Event) -> io::Result<()> {
-        serde_json::to_writer(&mut self.events, event)?;
-        self.events.write_all(b"\n")?;
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, event)?;
+        self.line.push(b'\n');
+        self.events.write_all(&self.line)?;
         if let JobEvent::Output { session, source, text, .. } = &event.what {
             let log = match self.logs.entry((session.clone(), *source)) {
                 std::collections::hash_map::Entry::Occupied(log) => log.into_mut(),

@@ -86,6 +86,29 @@ fn logs_follow_a_run_to_its_end() {
 }
 
 #[test]
+fn lines_that_are_printed_at_once_are_one_event_and_each_is_shown() {
+    let env = super::env();
+    env.repo();
+    let agent = "printf 'one\\n\\ntwo\\n'; echo new > new.txt";
+    let manifest = env.manifest("job", agent, &session("a", "true", ""));
+    let said = env.smelt(&["run", manifest.to_str().unwrap(), "--output", "full"]).with_code(0);
+    let shown = "[a] agent | one\n[a] agent | \n[a] agent | two\n";
+    assert!(said.stderr.contains(shown), "{}", said.stderr);
+    let logs = env.smelt(&["logs", "job", "--session", "a"]).with_code(0).stdout;
+    assert!(logs.contains(shown), "{logs}");
+    let json = env.smelt(&["logs", "job", "--json"]).with_code(0).stdout;
+    assert!(json.contains(r#""text":"one\n\ntwo""#), "{json}");
+    let folder = env.path().join(".smelt/runs/job").join(&env.run_ids()[0]);
+    assert_eq!(std::fs::read_to_string(folder.join("logs/a.agent.log")).unwrap(), "one\n\ntwo\n");
+    // Events of a Smelt that made one of each line.
+    let events = std::fs::read_to_string(folder.join("events.jsonl")).unwrap();
+    let output = events.lines().find(|line| line.contains("one")).unwrap();
+    let each = ["one", "", "two"].map(|text| output.replace(r"one\n\ntwo", text)).join("\n");
+    std::fs::write(folder.join("events.jsonl"), events.replace(output, &each)).unwrap();
+    assert_eq!(env.smelt(&["logs", "job", "--session", "a"]).with_code(0).stdout, logs);
+}
+
+#[test]
 fn gates_are_reported_as_junit() {
     let env = super::env();
     env.repo();
