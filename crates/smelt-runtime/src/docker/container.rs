@@ -4,8 +4,8 @@ use super::engine::labels_of;
 use super::user::Wanted;
 use crate::names::volume_name;
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
-    ResourcesUlimits,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, ResourcesUlimits,
 };
 use smelt_core::port::{SandboxPaths, SandboxSpec};
 use std::collections::HashMap;

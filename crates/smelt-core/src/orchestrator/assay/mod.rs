@@ -75,10 +75,7 @@ impl Orchestrator for Assay {
     async fn check(&self, floor: &Floor<'_>) -> Result<(), Failure> {
         let agent = preset(AGENT);
         let needed = [
-            Program {
-                name: "assay",
-                install: Some("its release 0.5, in a folder of `PATH`"),
-            },
+            Program { name: "assay", install: Some("its release 0.5, in a folder of `PATH`") },
             programs::GIT,
             Program { name: agent.program(), install: Some(agent.install()) },
         ];
