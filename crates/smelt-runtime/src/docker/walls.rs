@@ -3,7 +3,7 @@
 //!
 //! A network of Docker's keeps none of them away, not even an internal one. A second container in
 //! the sandbox's network namespace, which may change routes and nothing else, shuts them off for
-//! good: the sandbox itself has no right to.
+//! good, with a packet filter behind them: the sandbox itself has no right to.
 
 use super::engine::{ApiError, Engine, labels_of};
 use super::network::Network;
@@ -25,15 +25,19 @@ const SCRIPT: &str = include_str!("walls.sh");
 /// What the script ends with where the image has nothing that could change routes.
 const NO_TOOL: i64 = 9;
 
+/// What stands for an end of the script with routes and no filter.
+const NO_FILTER: i64 = -1;
+
 /// Private ranges (RFC 1918, RFC 6598), link-local ones with their metadata services (RFC 3927), and
-/// the range of [`super::network`] (RFC 2544).
-const SHUT_OFF: [(Ipv4Addr, u32); 6] = [
+/// the range of [`super::network`] (RFC 2544); groups and broadcasts, which the machine hears.
+const SHUT_OFF: [(Ipv4Addr, u32); 7] = [
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(169, 254, 0, 0), 16),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
     (Ipv4Addr::new(192, 168, 0, 0), 16),
     (Ipv4Addr::new(198, 18, 0, 0), 15),
+    (Ipv4Addr::new(224, 0, 0, 0), 3),
 ];
 
 fn is_shut_off(address: Ipv4Addr) -> bool {
@@ -128,6 +132,13 @@ pub(super) struct Builder {
     gaps: Vec<String>,
 }
 
+impl Builder {
+    /// The container.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 /// Makes the builder for the container `sandbox`, which need not run yet.
 pub(super) async fn prepare(
     engine: &Engine,
@@ -163,6 +174,14 @@ pub(super) async fn put_up(builder: Builder) -> Result<Vec<String>, ApiError> {
                     .into(),
             );
         }
+        NO_FILTER => {
+            gaps.push(
+                "this machine's ports and private networks can be reached by who means to: nothing \
+                 drops what goes past their routes (the image has neither `perl` nor `nft`, or the \
+                 engine's kernel no nf_tables)"
+                    .into(),
+            );
+        }
         code => {
             gaps.push(format!(
                 "this machine's ports and private networks may be reached: shutting them off \
@@ -182,12 +201,14 @@ async fn run(engine: &Engine, id: &str, mut printed: Printed) -> Result<i64, Err
     // The engine takes longer to see an end than to hand on what was said before it.
     let said = async {
         while let Some(Ok(said)) = printed.next().await {
-            if said.as_ref().starts_with(b"up") {
-                return;
-            }
             tracing::debug!(%said, "walls");
+            match said.as_ref() {
+                b"up\n" => return 0,
+                b"up without a filter\n" => return NO_FILTER,
+                _ => {}
+            }
         }
-        std::future::pending::<()>().await;
+        std::future::pending().await
     };
     let ended = async {
         tokio::select! {
@@ -197,7 +218,7 @@ async fn run(engine: &Engine, id: &str, mut printed: Printed) -> Result<i64, Err
                 Some(Err(error)) => Err(error),
                 None => Err(Error::RequestTimeoutError),
             },
-            () = said => Ok(0),
+            code = said => Ok(code),
         }
     };
     let mut started = std::pin::pin!(started);
@@ -259,6 +280,7 @@ mod tests {
                 "unreachable 172.16.0.0/12",
                 "unreachable 192.168.0.0/16",
                 "unreachable 198.18.0.0/15",
+                "unreachable 224.0.0.0/3",
                 "unreachable 198.19.0.1/32",
                 "unreachable 8.9.10.11/32",
             ]
