@@ -6,7 +6,7 @@ use super::clock::Interrupt;
 use super::execute::of_git;
 use super::phase::{Collecting, Delivering, Phase, Prepared, Verdict, Work};
 use super::provision::{make, seal};
-use crate::event::OutputStream;
+use crate::event::{JobEvent, Level, OutputStream};
 use crate::git::{Oid, Quarantine, QuarantineError};
 use crate::name::SessionName;
 use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
@@ -93,7 +93,12 @@ impl Collecting {
                 Failure::new(FailureKind::Fault, "bringing the work out took too long")
             }
         };
-        Phase::end_in(sandbox, worse(&work.verdict, failure))
+        let conclusion = worse(&work.verdict, failure.clone());
+        if conclusion.failure.as_ref() != Some(&failure) {
+            let message = format!("the work could not be brought out: {}", failure.message);
+            context.events.emit(JobEvent::Notice { level: Level::Warning, message, session: None });
+        }
+        Phase::end_in(sandbox, conclusion)
     }
 }
 
@@ -101,6 +106,12 @@ impl Collecting {
 pub(super) fn worse(verdict: &Verdict, failure: Failure) -> Conclusion {
     match verdict {
         Verdict::Passed(_) => failure.into(),
+        // Sessions whose sandbox went away with its engine tell no more than that.
+        Verdict::Not(Conclusion { outcome: Outcome::Failed, .. })
+            if failure.kind == FailureKind::Unavailable =>
+        {
+            failure.into()
+        }
         Verdict::Not(conclusion) => {
             let failure = conclusion.failure.clone().unwrap_or(failure);
             Conclusion { outcome: conclusion.outcome, failure: Some(failure) }

@@ -19,7 +19,7 @@ impl Delivering {
         let Self { prepared, sandbox, verdict, mut checked } = self;
         let verdict = unless_interrupted_since(context, verdict, &mut checked);
         let delivery = in_time(context, &prepared, &verdict, &checked);
-        let (conclusion, ()) = tokio::join!(delivery, teardown::release(context, &*sandbox));
+        let (conclusion, _) = tokio::join!(delivery, teardown::release(context, &*sandbox));
         Phase::end(conclusion)
     }
 }

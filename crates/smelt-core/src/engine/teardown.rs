@@ -19,24 +19,40 @@ impl TearingDown {
             context.events.emit(JobEvent::Notice { level: Level::Info, message, session: None });
             return conclusion;
         }
-        if let Some(sandbox) = sandbox {
-            release(context, &*sandbox).await;
+        let released = match sandbox {
+            Some(sandbox) => release(context, &*sandbox).await,
+            None => true,
+        };
+        match released {
+            true => remove_scratch(context).await,
+            // What is in a sandbox that is still there may be all that is left of the work.
+            false => {
+                let scratch = context.scratch();
+                warn(
+                    context,
+                    &format!(
+                        "what it was working on is still in {}: look there before `smelt clean` \
+                         removes it with the sandbox",
+                        scratch.display()
+                    ),
+                );
+            }
         }
-        remove_scratch(context).await;
         conclusion
     }
 }
 
-/// Removes the sandbox, unless it is to be looked at.
-pub(super) async fn release(context: &Context<'_>, sandbox: &dyn Sandbox) {
+/// Removes the sandbox, unless it is to be looked at; returns whether it is gone.
+pub(super) async fn release(context: &Context<'_>, sandbox: &dyn Sandbox) -> bool {
     if context.request.keep {
-        return;
+        return false;
     }
     match tokio::time::timeout(DEADLINE, sandbox.destroy()).await {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => return true,
         Ok(Err(error)) => warn(context, &format!("the sandbox could not be removed: {error}")),
         Err(_) => warn(context, "the sandbox could not be removed in time"),
     }
+    false
 }
 
 /// Removes whatever carries the run's labels, where nobody holds the sandbox any more.

@@ -57,7 +57,15 @@ impl Direct {
     ) -> Result<SessionEnd, SandboxGitError> {
         let run = AgentRun { agent: &self.agent, session, task: &session.spec, task_file: None };
         let agent = run.run(floor, &worktree.folder, deadline).await;
-        let committed = floor.keep_work(&session.name, worktree).await?;
+        let committed = match (floor.keep_work(&session.name, worktree).await, &agent) {
+            (Ok(committed), _) => committed,
+            // The agent has ended the session, whatever has become of the sandbox since. Its work is
+            // looked for once more when the run's is collected.
+            (Err(_), Ok(agent)) if let Some((state, reason)) = agent_state(agent) => {
+                return Ok(SessionEnd { usage: agent.usage, ..SessionEnd::new(state, reason) });
+            }
+            (Err(error), _) => return Err(error),
+        };
         let agent = agent?;
         let mut end = match agent_state(&agent) {
             Some((state, reason)) => SessionEnd::new(state, reason),

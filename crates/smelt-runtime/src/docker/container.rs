@@ -4,8 +4,8 @@ use super::engine::labels_of;
 use super::user::Wanted;
 use crate::names::volume_name;
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
-    MountVolumeOptions, ResourcesUlimits,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
+    Mount, MountType, MountVolumeOptions, ResourcesUlimits,
 };
 use smelt_core::port::{SandboxPaths, SandboxSpec};
 use std::collections::HashMap;
@@ -103,6 +103,10 @@ impl Blueprint<'_> {
         let resources = &self.spec.environment.resources;
         let memory = i64::try_from(resources.memory.bytes()).unwrap_or(i64::MAX);
         let added = self.wanted.is_root_by_wish().then(|| OF_ROOT.map(String::from).to_vec());
+        // A command of root's would have none of these: Docker gives a command the capabilities that
+        // the main process has, which is nobody, and root by itself none that are new to it. What
+        // else could be gained here is nothing but these.
+        let privileges = added.is_none().then(|| vec!["no-new-privileges".into()]);
         let storage = resources
             .disk
             .filter(|_| self.limits_disk)
@@ -113,7 +117,8 @@ impl Blueprint<'_> {
             init: Some(true),
             cap_drop: Some(vec!["ALL".into()]),
             cap_add: added,
-            security_opt: Some(vec!["no-new-privileges".into()]),
+            security_opt: privileges,
+            cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
             readonly_rootfs: Some(self.is_read_only()),
             memory: Some(memory),
             // No swap beyond that.

@@ -45,7 +45,13 @@ pub(super) fn told(error: &Error) -> String {
         }
         Error::DockerStreamError { error } => smelt_core::text::clean_inline(error).into_owned(),
         Error::RequestTimeoutError => "the engine does not answer".into(),
-        other => smelt_core::outcome::chain(other),
+        other => {
+            // The cause of all: what lies between is the client's own.
+            let causes = std::iter::successors(Some(other as &dyn std::error::Error), |error| {
+                error.source()
+            });
+            causes.last().map(ToString::to_string).unwrap_or_default()
+        }
     }
 }
 

@@ -89,8 +89,10 @@ fn take(event: EventMessage, seen: &mut Seen) {
         Some("oom") => seen.out_of_memory += 1,
         Some("die" | "died") => {
             let code = code("exitCode").map(|code: i64| format!(" ({code})")).unwrap_or_default();
-            let cause = if seen.out_of_memory > 0 { ", out of memory" } else { "" };
-            seen.gone = Some(format!("its container was ended from outside{code}{cause}"));
+            seen.gone = Some(match seen.out_of_memory {
+                0 => format!("its container was ended from outside{code}"),
+                _ => "its container ended, out of memory (`environment.resources.memory`)".into(),
+            });
         }
         _ => {}
     }
@@ -123,7 +125,7 @@ mod tests {
         let seen = seen.borrow().clone();
         assert_eq!(seen.exits, HashMap::from([("a".to_owned(), 3)]));
         assert_eq!(seen.out_of_memory, 1);
-        let gone = "its container was ended from outside (137), out of memory";
+        let gone = "its container ended, out of memory (`environment.resources.memory`)";
         assert_eq!(seen.gone.as_deref(), Some(gone));
     }
 }

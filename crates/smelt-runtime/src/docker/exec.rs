@@ -28,8 +28,11 @@ const TOLD: Duration = Duration::from_millis(300);
 /// How often it is asked where it does not tell.
 const ASK: Duration = Duration::from_millis(50);
 
-/// How long it may take to tell that memory had run out, when a command was killed.
-const LATE: Duration = Duration::from_millis(100);
+/// How long it may take to tell why a command was killed.
+const LATE: Duration = Duration::from_millis(500);
+
+/// Exit code of what SIGKILL has ended.
+const KILLED: ExitStatus = ExitStatus::Code(137);
 
 /// Most of one piece of output, in bytes.
 const PIECE: usize = 1 << 16;
@@ -94,8 +97,12 @@ impl Place<'_> {
         ending.forget();
         self.events.take_exit(&exec);
         let status = status?;
-        let out_of_memory = ran_out_of_memory(status, memory, seen).await;
-        Ok(Exit { status, out_of_memory })
+        let seen = seen_in_the_end(status, memory, seen).await;
+        match seen.gone {
+            // It did not end by itself, and neither will the next one.
+            Some(why) if status == KILLED => Err(SandboxError::Gone(why)),
+            _ => Ok(Exit { status, out_of_memory: seen.out_of_memory > memory }),
+        }
     }
 
     async fn start(
@@ -260,19 +267,12 @@ async fn feed(mut stdin: Stdin, input: Input<'_>) {
     }
 }
 
-/// Whether memory ran out since it had done so `before` times. It is told late at times, and then of
-/// a command that was killed.
-async fn ran_out_of_memory(
-    status: ExitStatus,
-    before: u64,
-    mut seen: watch::Receiver<Seen>,
-) -> bool {
-    if seen.borrow().out_of_memory > before {
-        return true;
+/// What has been seen after a command that ended with `status`. Why one was killed is told after its
+/// end at times: that memory ran out, as it had done `before` times, or that all of its container did.
+async fn seen_in_the_end(status: ExitStatus, before: u64, mut seen: watch::Receiver<Seen>) -> Seen {
+    if status == KILLED {
+        let told = seen.wait_for(|seen| seen.out_of_memory > before || seen.gone.is_some());
+        let _ = tokio::time::timeout(LATE, told).await;
     }
-    if status != ExitStatus::Code(137) {
-        return false;
-    }
-    let told = seen.wait_for(|seen| seen.out_of_memory > before);
-    matches!(tokio::time::timeout(LATE, told).await, Ok(Ok(_)))
+    seen.borrow().clone()
 }

@@ -88,6 +88,10 @@ pub(super) async fn find(engine: &Engine, reference: &str) -> Result<Option<Imag
     match engine.api.inspect_image(reference).await {
         Ok(image) => Ok(Some(of_inspect(reference, image))),
         Err(error) if status(&error) == Some(404) => Ok(None),
+        Err(error) if status(&error) == Some(400) => {
+            let what = format!("using `{reference}`, which is no image's name: {}", told(&error));
+            Err(SandboxError::Unsupported { runtime: "docker", what })
+        }
         Err(error) => Err(ApiError::new("looking for the image", error).into()),
     }
 }

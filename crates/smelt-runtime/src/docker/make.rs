@@ -62,7 +62,9 @@ pub(super) async fn sandbox(
         let Some(network) = &network else { return Ok(None) };
         walls::prepare(engine, &spec.labels, &image.id, &id, network).await.map(Some)
     };
-    let ((), builder) = tokio::try_join!(start, builder)?;
+    // Both to their end: the engine makes what it was asked for, also when nobody waits for it.
+    let (started, builder) = tokio::join!(start, builder);
+    let ((), builder) = (started?, builder?);
     let isolation = Isolation { summary: summary(&blueprint, &user), gaps, unsandboxed: false };
     Ok(DockerSandbox {
         engine: engine.clone(),
@@ -72,6 +74,7 @@ pub(super) async fn sandbox(
         user: user.spec(),
         env: environment(spec, &user),
         isolation,
+        builder: builder.as_ref().map(|builder| builder.id().to_owned()),
         walls: Mutex::new(builder.map(|builder| tokio::spawn(walls::put_up(builder)))),
         paths: SandboxPaths { root: ROOT.into(), home: user.home },
     })

@@ -127,22 +127,35 @@ impl Runtime for DockerRuntime {
         let engine = self.engine().await?;
         let environment = &spec.environment;
         let image = image::of(engine, environment).await?;
-        let left = match self.meets_again(&spec.labels.run) {
+        let again = self.meets_again(&spec.labels.run);
+        let left = match again {
             true => make::look_for_left(engine, &spec.labels).await?,
             false => None,
         };
+        if left.is_none() && again {
+            // Somebody has removed the container, and neither its network nor its volumes.
+            reap::remove_all(engine, &spec.labels.owner, &spec.labels.run).await?;
+        }
         let mounted = self.mounts(engine, environment);
         let wanted = Self::wanted(environment);
         let how = How { wanted, mounted, cache_owner: &self.cache_owner };
-        match make::sandbox(engine, spec, &image, how, left).await {
-            Ok(sandbox) => Ok(Box::new(sandbox)),
-            Err(error) => {
-                let removed = reap::remove_all(engine, &spec.labels.owner, &spec.labels.run).await;
-                if let Err(left) = removed {
-                    tracing::warn!(%left, "a sandbox that could not be made is left");
-                }
-                Err(error)
+        let mut is_revived = left.is_some();
+        let mut made = make::sandbox(engine, spec, &image, how, left).await;
+        loop {
+            let error = match made {
+                Ok(sandbox) => return Ok(Box::new(sandbox)),
+                Err(error) => error,
+            };
+            let removed = reap::remove_all(engine, &spec.labels.owner, &spec.labels.run).await;
+            if let Err(left) = removed {
+                tracing::warn!(%left, "a sandbox that could not be made is left");
             }
+            if !std::mem::take(&mut is_revived) {
+                return Err(error);
+            }
+            // What was left is on its way out, or broken. Mounted folders are there still.
+            tracing::debug!(%error, "what was left can't be started again");
+            made = make::sandbox(engine, spec, &image, how, None).await;
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Found {
     pub(super) kind: Kind,
     pub(super) id: String,
     run: RunId,
-    /// A container that does not run.
+    /// A sandbox's container that does not run.
     pub(super) ended: bool,
 }
 
@@ -63,7 +63,10 @@ pub(super) async fn find(
     )
     .map_err(failed)?;
     let containers = containers.into_iter().map(|container| {
-        let ended = container.state.is_some_and(|state| state.to_string() != "running");
+        let network = container.host_config.and_then(|config| config.network_mode);
+        // Who has put up another one's walls is not what commands were run in.
+        let helps = network.is_some_and(|network| network.starts_with("container:"));
+        let ended = container.state.is_some_and(|state| state.to_string() != "running") && !helps;
         (Kind::Container, container.id, container.labels.unwrap_or_default(), ended)
     });
     let volumes = volumes.volumes.into_iter().flatten();

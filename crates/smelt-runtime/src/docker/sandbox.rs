@@ -24,6 +24,8 @@ pub(super) struct DockerSandbox {
     pub(super) isolation: Isolation,
     /// The walls of its network, while they are being put up.
     pub(super) walls: Mutex<Option<Rising>>,
+    /// The container that puts them up.
+    pub(super) builder: Option<String>,
     pub(super) paths: SandboxPaths,
 }
 
@@ -93,8 +95,11 @@ impl Sandbox for DockerSandbox {
 
     async fn destroy(&self) -> Result<(), SandboxError> {
         if let Some(walls) = self.walls.lock().await.take() {
-            // Their builder is gone when it is done.
             let _ = walls.await;
+        }
+        // It goes by itself, but not at once, and not where it could not be started.
+        if let Some(builder) = &self.builder {
+            reap::remove_container(&self.engine, builder).await?;
         }
         reap::remove_container(&self.engine, &self.container).await?;
         if let Some(network) = &self.network {
