@@ -7,3 +7,4 @@ mod env;
 mod needs_docker;
 mod needs_jail;
 mod plain;
+mod running;

@@ -5,7 +5,7 @@ use super::clock::Interrupt;
 use super::phase::{Collecting, Executing, Phase, Prepared, Verdict, Work};
 use super::provision::{of_sandbox, seal};
 use crate::event::{OutputSource, SessionState};
-use crate::manifest::{Orchestrator as Kind, RuntimeKind};
+use crate::manifest::Orchestrator as Kind;
 use crate::name::JobName;
 use crate::orchestrator::{Assay, Direct, Orchestrator};
 use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
@@ -83,18 +83,10 @@ async fn check_out(floor: &Floor<'_>) -> Result<(), Failure> {
             let branch = floor.branch(&only.name);
             git.checkout(Some((&branch, &floor.base.commit))).await
         }
-        _ if manifest.environment.setup.is_empty() => git.look().await,
+        _ if manifest.environment.setup.is_empty() => return Ok(()),
         _ => git.checkout(None).await,
     };
-    done.map_err(|error| match error.is_without_git() {
-        true => Failure::new(FailureKind::Invalid, "the sandbox has no `git`").hint(
-            match manifest.environment.runtime {
-                RuntimeKind::Local => "install it on this machine: apt install git",
-                _ => "install it in the image, as by `RUN apt-get update && apt-get install -y git` in its Dockerfile",
-            },
-        ),
-        false => of_git(&error),
-    })
+    done.map_err(|error| of_git(&error))
 }
 
 async fn set_up(floor: &Floor<'_>) -> Result<(), Failure> {

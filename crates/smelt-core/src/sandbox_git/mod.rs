@@ -101,12 +101,6 @@ impl<'a> SandboxGit<'a> {
         self.run("the checkout", CHECKOUT, &[branch, start], &workspace).await.map(drop)
     }
 
-    /// Looks whether there is any git at all.
-    pub(crate) async fn look(&self) -> Result<(), SandboxGitError> {
-        let workspace = self.sandbox.paths().workspace();
-        self.run("looking for git", "exec git version", &[], &workspace).await.map(drop)
-    }
-
     /// Makes the worktree `folder` at `start`, on a new `branch` or on none; with what setup left in
     /// the workspace, where it has run.
     pub(crate) async fn add_worktree(
@@ -304,11 +298,6 @@ impl SandboxGitError {
     /// Whether the sandbox itself is not there any more.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(self, Self::Sandbox(SandboxError::Gone(_)))
-    }
-
-    /// Whether there is no git.
-    pub(crate) fn is_without_git(&self) -> bool {
-        matches!(self, Self::Failed { exit: Exit { status: ExitStatus::Code(127), .. }, .. })
     }
 
     /// Whether it was stopped from outside.

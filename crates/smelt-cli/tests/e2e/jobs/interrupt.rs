@@ -1,56 +1,14 @@
 //! Stopping a run: politely, at once, from outside, and by force.
 
 use crate::env::{Said, TestEnv, session};
+use crate::running::Running;
 use smelt_testing::TestRepo;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-/// A run that goes on until somebody stops it.
-struct Running<'a> {
-    env: &'a TestEnv,
-    child: Child,
-}
-
-impl<'a> Running<'a> {
-    fn start(env: &'a TestEnv, agent: &str) -> Self {
-        let manifest = env.manifest("job", agent, &session("one", "true", ""));
-        let child = env
-            .command(&["run", manifest.to_str().unwrap()])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let running = Self { env, child };
-        running.wait_until_logged("ready");
-        running
-    }
-
-    /// Waits for a line of the agent's, by the logs as a user would see them.
-    fn wait_until_logged(&self, line: &str) {
-        let patience = Instant::now() + Duration::from_secs(30);
-        while Instant::now() < patience {
-            let said = self.env.smelt(&["logs", "job"]);
-            if said.stdout.contains(&format!("agent | {line}")) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("the agent never said `{line}`");
-    }
-
-    /// The process that runs the job, whoever started it.
-    fn pid(&self) -> String {
-        self.env.status("job")["pid"].to_string()
-    }
-
-    fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.pid()]).status().unwrap();
-        assert!(status.success());
-    }
-
-    fn end(self) -> Said {
-        self.child.wait_with_output().unwrap().into()
-    }
+/// The job `job`, whose agent goes on until somebody stops it.
+fn start<'a>(env: &'a TestEnv, agent: &str) -> Running<'a> {
+    Running::start(env, &env.manifest("job", agent, &session("one", "true", "")))
 }
 
 const PATIENT: &str = "echo work > work.txt; echo ready; sleep 600";
@@ -71,7 +29,7 @@ fn a_first_signal_keeps_the_work_and_removes_the_sandbox() {
     for signal in ["-INT", "-TERM", "-HUP"] {
         let env = super::env();
         let repo = env.repo();
-        let running = Running::start(&env, PATIENT);
+        let running = start(&env, PATIENT);
         running.signal(signal);
         let said = running.end().with_code(130);
         assert!(said.stderr.contains("once more to stop at once"), "{}", said.stderr);
@@ -88,7 +46,7 @@ fn a_first_signal_keeps_the_work_and_removes_the_sandbox() {
 fn an_agent_that_ignores_signals_is_ended_all_the_same() {
     let env = super::env();
     let repo = env.repo();
-    let running = Running::start(&env, STUBBORN);
+    let running = start(&env, STUBBORN);
     running.signal("-TERM");
     running.end().with_code(130);
     was_cancelled(&env, &repo);
@@ -98,7 +56,7 @@ fn an_agent_that_ignores_signals_is_ended_all_the_same() {
 fn a_second_signal_ends_it_at_once_and_the_sandbox_is_removed_still() {
     let env = super::env();
     let repo = env.repo();
-    let running = Running::start(&env, STUBBORN);
+    let running = start(&env, STUBBORN);
     let pid = running.pid();
     running.signal("-INT");
     std::thread::sleep(Duration::from_millis(200));
@@ -112,7 +70,7 @@ fn a_second_signal_ends_it_at_once_and_the_sandbox_is_removed_still() {
 fn stop_ends_a_run_from_outside() {
     let env = super::env();
     let repo = env.repo();
-    let running = Running::start(&env, PATIENT);
+    let running = start(&env, PATIENT);
     let said = env.smelt(&["stop", "job"]).with_code(0);
     assert!(said.stdout.contains("job has stopped"), "{}", said.stdout);
     running.end().with_code(130);
@@ -125,7 +83,7 @@ fn stop_ends_a_run_from_outside() {
 fn a_job_runs_once_at_a_time_and_the_second_is_told_who_has_it() {
     let env = super::env();
     let repo = env.repo();
-    let running = Running::start(&env, PATIENT);
+    let running = start(&env, PATIENT);
     let said = env.smelt(&["run", "job.toml"]).with_code(1);
     let status = env.status("job");
     assert!(said.stderr.contains(&format!("process {}", status["pid"])), "{}", said.stderr);
@@ -140,7 +98,7 @@ fn a_job_runs_once_at_a_time_and_the_second_is_told_who_has_it() {
 fn after_kill_9_clean_leaves_no_process_and_the_repository_is_whole() {
     let env = super::env();
     let repo = env.repo();
-    let running = Running::start(&env, STUBBORN);
+    let running = start(&env, STUBBORN);
     running.signal("-KILL");
     let _ = running.end();
     let said = env.smelt(&["status", "job"]).with_code(0);
@@ -172,7 +130,7 @@ fn after_kill_9_clean_leaves_no_process_and_the_repository_is_whole() {
 fn following_ends_when_the_run_is_killed_and_says_so() {
     let env = super::env();
     let _repo = env.repo();
-    let running = Running::start(&env, STUBBORN);
+    let running = start(&env, STUBBORN);
     let mut follow = env.command(&["logs", "job", "-f"]);
     let follow = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     running.signal("-KILL");
@@ -221,7 +179,7 @@ fn an_interrupted_run_keeps_its_work_and_does_not_become_the_newest_again() {
 fn clean_leaves_a_running_job_alone() {
     let env = super::env();
     let repo = env.repo();
-    let running = Running::start(&env, PATIENT);
+    let running = start(&env, PATIENT);
     let refs = repo.refs();
     let said = env.smelt(&["clean", "--older-than", "0s"]).with_code(0);
     assert!(said.stderr.contains("job is running: left alone"), "{}", said.stderr);
@@ -235,7 +193,7 @@ fn clean_leaves_a_running_job_alone() {
 fn the_cache_is_not_cleared_while_a_run_uses_it_also_of_another_folder() {
     let env = super::env();
     let repo = env.repo();
-    let running = Running::start(&env, PATIENT);
+    let running = start(&env, PATIENT);
     let mirror = env.home().home().join(".cache/smelt/mirrors/some.git");
     std::fs::create_dir_all(&mirror).unwrap();
     std::fs::create_dir_all(env.path().join("other/.smelt")).unwrap();
