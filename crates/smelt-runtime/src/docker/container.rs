@@ -20,7 +20,7 @@ pub(super) const CACHE: &str = "smelt.cache";
 /// Label of the container with whom its commands are run as.
 pub(super) const USER: &str = "smelt.user";
 
-/// Who keeps the container going: nobody that an agent could be, or could end.
+/// Users of whom one keeps the container going.
 const KEEPER: [u32; 2] = [65534, 65533];
 
 /// What of the machine's settings may be looked at and nothing more: Docker's own list (its
@@ -71,12 +71,7 @@ impl Blueprint<'_> {
     /// The request that makes it, for a user at `home`.
     pub(super) fn request(&self, home: &Path) -> ContainerCreateBody {
         let spec = self.spec;
-        let uid = match self.wanted {
-            Wanted::Own { uid, .. } => uid.to_string(),
-            Wanted::Named(name) => name.split(':').next().unwrap_or_default().to_owned(),
-        };
-        let keeper =
-            KEEPER.into_iter().find(|keeper| keeper.to_string() != uid).unwrap_or(KEEPER[0]);
+        let keeper = self.keeper();
         ContainerCreateBody {
             image: Some(self.image.to_owned()),
             hostname: Some("smelt".into()),
@@ -99,14 +94,21 @@ impl Blueprint<'_> {
         }
     }
 
+    /// Who keeps the container going: nobody that the agent could be, or could end. Root by wish is
+    /// the exception: a command has no capability that this one has not.
+    fn keeper(&self) -> u32 {
+        let uid = match self.wanted {
+            Wanted::Own { uid, .. } => uid.to_string(),
+            Wanted::Named(_) if self.wanted.is_root_by_wish() => return 0,
+            Wanted::Named(name) => name.split(':').next().unwrap_or_default().to_owned(),
+        };
+        KEEPER.into_iter().find(|keeper| keeper.to_string() != uid).unwrap_or(KEEPER[0])
+    }
+
     fn limits(&self) -> HostConfig {
         let resources = &self.spec.environment.resources;
         let memory = i64::try_from(resources.memory.bytes()).unwrap_or(i64::MAX);
         let added = self.wanted.is_root_by_wish().then(|| OF_ROOT.map(String::from).to_vec());
-        // A command of root's would have none of these: Docker gives a command the capabilities that
-        // the main process has, which is nobody, and root by itself none that are new to it. What
-        // else could be gained here is nothing but these.
-        let privileges = added.is_none().then(|| vec!["no-new-privileges".into()]);
         let storage = resources
             .disk
             .filter(|_| self.limits_disk)
@@ -117,7 +119,7 @@ impl Blueprint<'_> {
             init: Some(true),
             cap_drop: Some(vec!["ALL".into()]),
             cap_add: added,
-            security_opt: privileges,
+            security_opt: Some(vec!["no-new-privileges".into()]),
             cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
             readonly_rootfs: Some(self.is_read_only()),
             memory: Some(memory),

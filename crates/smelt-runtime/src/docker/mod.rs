@@ -11,6 +11,7 @@ mod image;
 mod login;
 mod make;
 mod network;
+mod provision;
 mod reap;
 mod sandbox;
 mod shell;
@@ -20,18 +21,17 @@ mod walls;
 use async_trait::async_trait;
 pub use endpoint::EngineConfig;
 use engine::Engine;
-use make::How;
+use provision::Provision;
 use sha2::{Digest, Sha256};
 use smelt_core::id::{OwnerId, RunId};
 use smelt_core::manifest::{Environment, RuntimeKind};
 use smelt_core::port::{
     Orphan, Output, Readiness, Runtime, Sandbox, SandboxError, SandboxSpec, Shell, Workspace,
 };
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use tokio::sync::OnceCell;
-use user::Wanted;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 /// Makes containers by an engine that speaks Docker's API.
 pub struct DockerRuntime {
@@ -41,8 +41,8 @@ pub struct DockerRuntime {
     cache_owner: String,
     engine: OnceCell<Engine>,
     streaming: bool,
-    /// Runs that have had a sandbox: what they left is looked for before another one is made.
-    met: Mutex<BTreeSet<RunId>>,
+    /// Whether runs have had a sandbox: what they left is looked for before another one is made.
+    lives: Mutex<BTreeMap<RunId, Arc<AsyncMutex<bool>>>>,
 }
 
 impl DockerRuntime {
@@ -50,8 +50,8 @@ impl DockerRuntime {
     /// by whoever names the same folder `cache`, in which builds are prepared.
     pub fn new(config: EngineConfig, cache: PathBuf) -> Self {
         let cache_owner = cache_owner(&cache);
-        let (engine, met) = (OnceCell::new(), Mutex::default());
-        Self { config, cache, cache_owner, engine, streaming: false, met }
+        let (engine, lives) = (OnceCell::new(), Mutex::default());
+        Self { config, cache, cache_owner, engine, streaming: false, lives }
     }
 
     /// The same, with workspaces streamed in as if the engine were on another machine.
@@ -62,14 +62,6 @@ impl DockerRuntime {
 
     async fn engine(&self) -> Result<&Engine, SandboxError> {
         self.engine.get_or_try_init(|| Engine::connect(&self.config)).await
-    }
-
-    fn wanted<'a>(environment: &'a Environment) -> Wanted<'a> {
-        let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        match environment.user.as_deref() {
-            None => Wanted::Own { uid, gid },
-            Some(name) => Wanted::Named(name),
-        }
     }
 
     fn mounts(&self, engine: &Engine, environment: &Environment) -> bool {
@@ -83,9 +75,10 @@ impl DockerRuntime {
         engine.shares_files && is_own && !self.streaming
     }
 
-    /// Whether `run` has had a sandbox before.
-    fn meets_again(&self, run: &RunId) -> bool {
-        !self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone())
+    /// What is known of `run` here; held for as long as a sandbox of it is made or removed.
+    fn life(&self, run: &RunId) -> Arc<AsyncMutex<bool>> {
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        lives.entry(run.clone()).or_default().clone()
     }
 }
 
@@ -125,38 +118,21 @@ impl Runtime for DockerRuntime {
 
     async fn provision(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError> {
         let engine = self.engine().await?;
-        let environment = &spec.environment;
-        let image = image::of(engine, environment).await?;
-        let again = self.meets_again(&spec.labels.run);
-        let left = match again {
-            true => make::look_for_left(engine, &spec.labels).await?,
-            false => None,
+        let mut life = self.life(&spec.labels.run).lock_owned().await;
+        let provision = Provision {
+            engine: engine.clone(),
+            spec: spec.clone(),
+            mounted: self.mounts(engine, &spec.environment),
+            cache_owner: self.cache_owner.clone(),
+            again: std::mem::replace(&mut *life, true),
         };
-        if left.is_none() && again {
-            // Somebody has removed the container, and neither its network nor its volumes.
-            reap::remove_all(engine, &spec.labels.owner, &spec.labels.run).await?;
-        }
-        let mounted = self.mounts(engine, environment);
-        let wanted = Self::wanted(environment);
-        let how = How { wanted, mounted, cache_owner: &self.cache_owner };
-        let mut is_revived = left.is_some();
-        let mut made = make::sandbox(engine, spec, &image, how, left).await;
-        loop {
-            let error = match made {
-                Ok(sandbox) => return Ok(Box::new(sandbox)),
-                Err(error) => error,
-            };
-            let removed = reap::remove_all(engine, &spec.labels.owner, &spec.labels.run).await;
-            if let Err(left) = removed {
-                tracing::warn!(%left, "a sandbox that could not be made is left");
-            }
-            if !std::mem::take(&mut is_revived) {
-                return Err(error);
-            }
-            // What was left is on its way out, or broken. Mounted folders are there still.
-            tracing::debug!(%error, "what was left can't be started again");
-            made = make::sandbox(engine, spec, &image, how, None).await;
-        }
+        let made = tokio::spawn(async move {
+            let made = provision.carry_out().await;
+            drop(life);
+            made
+        });
+        let failed = |error| SandboxError::failed("making the sandbox", error);
+        Ok(Box::new(made.await.map_err(failed)??))
     }
 
     async fn list(&self, owner: &OwnerId) -> Result<Vec<Orphan>, SandboxError> {
@@ -165,6 +141,7 @@ impl Runtime for DockerRuntime {
     }
 
     async fn reap(&self, owner: &OwnerId, run: &RunId) -> Result<(), SandboxError> {
+        let _not_meanwhile = self.life(run).lock_owned().await;
         Ok(reap::remove_all(self.engine().await?, owner, run).await?)
     }
 

@@ -5,6 +5,7 @@ use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use futures::StreamExt;
+use smelt_core::manifest::Environment;
 use smelt_core::port::SandboxError;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,16 @@ pub(super) enum Wanted<'a> {
     Named(&'a str),
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
+    /// Whom `environment` asks for.
+    pub(super) fn of(environment: &'a Environment) -> Self {
+        let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        match environment.user.as_deref() {
+            None => Self::Own { uid, gid },
+            Some(name) => Self::Named(name),
+        }
+    }
+
     /// As an exec takes it.
     pub(super) fn spec(self) -> String {
         match self {

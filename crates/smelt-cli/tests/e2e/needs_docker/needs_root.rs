@@ -44,7 +44,9 @@ impl Engine {
 
     /// Starts it, also once more.
     fn resume(&mut self) {
-        let mut command = Command::new("dockerd");
+        // Without a bridge of its own it removes the machine's: it is given a network of its own.
+        let mut command = Command::new("unshare");
+        command.args(["--net", "dockerd"]);
         // What the machine's own is configured with is not this one's.
         std::fs::write(self.path("config.json"), "{}").unwrap();
         for (option, name) in [
@@ -57,7 +59,6 @@ impl Engine {
         }
         let driver = super::docker(&["info", "--format", "{{.Driver}}"]);
         command.args(["-H", &self.host(), "-G", "docker", "--storage-driver", &driver]);
-        // The machine's own network rules are another engine's.
         command.args(["--bridge=none", "--iptables=false", "--ip-masq=false"]);
         let log = std::fs::File::create(self.path("log")).unwrap();
         command.stdout(log.try_clone().unwrap()).stderr(log);
