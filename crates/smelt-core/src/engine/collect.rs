@@ -69,6 +69,9 @@ impl CollectError {
 impl Collecting {
     pub(super) async fn step(self, context: &Context<'_>) -> Phase {
         let Self { prepared, mut sandbox, mut work } = self;
+        if !context.request.keep {
+            sandbox.cut_off();
+        }
         let saved = context.clock.salvage(DEADLINE, async {
             let error = match collect(context, &prepared, &*sandbox, &mut work).await {
                 Ok(checked) => return Ok(checked),

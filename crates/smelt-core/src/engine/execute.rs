@@ -45,13 +45,11 @@ async fn execute(
     let Context { request, events, clock, redactor, .. } = context;
     let floor = Floor::new(request, sandbox, events, redactor, clock, &prepared.base);
     let ready = async {
-        let begun = async {
-            // Git is among what is looked for.
-            orchestrator.check(&floor).await?;
-            check_out(&floor).await
-        };
         let sealed = async { seal(context, sandbox).await.map_err(|error| of_sandbox(&error)) };
-        tokio::try_join!(begun, sealed)?;
+        let (complete, checked_out, sealed) =
+            tokio::join!(orchestrator.check(&floor), check_out(&floor), sealed);
+        // Git is among what is looked for: that it is missing says more than a checkout that fails.
+        complete.and(checked_out).and(sealed)?;
         set_up(&floor).await
     };
     match clock.unless_interrupted(ready).await {

@@ -134,6 +134,10 @@ pub trait Sandbox: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Tells that nothing of an agent's or of the user's runs any more: Smelt's own git, which still
+    /// does, needs no network. What can be taken down from now on is, in the background.
+    fn cut_off(&self) {}
+
     /// Runs a command to its end.
     ///
     /// Its variables reach its own processes and nothing else. When it is stopped or takes too

@@ -15,6 +15,7 @@ use smelt_core::manifest::Network as Wish;
 use smelt_core::port::{Isolation, Labels, SandboxError, SandboxPaths, SandboxSpec};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex as SyncMutex;
 use tokio::sync::Mutex;
 
 /// How a sandbox is made, besides what its spec says.
@@ -75,6 +76,7 @@ pub(super) async fn sandbox(
         env: environment(spec, &user),
         isolation,
         builder: builder.as_ref().map(|builder| builder.id().to_owned()),
+        cut: SyncMutex::default(),
         walls: Mutex::new(builder.map(|builder| tokio::spawn(walls::put_up(builder)))),
         paths: SandboxPaths { root: ROOT.into(), home: user.home },
     })

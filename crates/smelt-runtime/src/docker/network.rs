@@ -1,8 +1,9 @@
 //! A network of its own for each run: a small subnet, so that there is room for many.
 
 use super::engine::{ApiError, Engine, labels_of};
+use super::reap;
 use bollard::errors::Error;
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest};
 use bollard::query_parameters::InspectNetworkOptions;
 use smelt_core::port::Labels;
 use std::collections::HashMap;
@@ -69,6 +70,14 @@ pub(super) async fn find(engine: &Engine, id: &str) -> Result<Option<Network>, A
     let mut configs = inspected.ipam.and_then(|ipam| ipam.config).into_iter().flatten();
     let gateway = configs.find_map(|config| config.gateway?.parse().ok());
     Ok(gateway.map(|gateway| Network { id: id.to_owned(), gateway }))
+}
+
+/// Takes `container` out of the network, and the network away.
+pub(super) async fn cut(engine: &Engine, network: &str, container: &str) -> Result<(), ApiError> {
+    let request = NetworkDisconnectRequest { container: container.into(), force: Some(true) };
+    let cut = engine.api.disconnect_network(network, request).await;
+    cut.map_err(|error| ApiError::new("cutting the sandbox off", error))?;
+    reap::remove_network(engine, network).await
 }
 
 fn request(

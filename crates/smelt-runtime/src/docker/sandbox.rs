@@ -3,15 +3,17 @@
 use super::engine::Engine;
 use super::events::Events;
 use super::exec::Place;
-use super::reap;
 use super::walls::Rising;
+use super::{network, reap};
 use crate::archive::{self, Feed, Feeds};
 use async_trait::async_trait;
 use smelt_core::port::{Command, Exit, Isolation, Output, Sandbox, SandboxError, SandboxPaths};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex as SyncMutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 /// A container that a run's commands are run in.
 pub(super) struct DockerSandbox {
@@ -24,6 +26,8 @@ pub(super) struct DockerSandbox {
     pub(super) isolation: Isolation,
     /// The walls of its network, while they are being put up.
     pub(super) walls: Mutex<Option<Rising>>,
+    /// Its network, while it is being taken away.
+    pub(super) cut: SyncMutex<Option<JoinHandle<()>>>,
     /// The container that puts them up.
     pub(super) builder: Option<String>,
     pub(super) paths: SandboxPaths,
@@ -72,6 +76,19 @@ impl Sandbox for DockerSandbox {
         }
     }
 
+    fn cut_off(&self) {
+        let Some(network) = &self.network else { return };
+        let (engine, container) = (self.engine.clone(), self.container.clone());
+        let network = network.clone();
+        let cut = tokio::spawn(async move {
+            if let Err(error) = network::cut(&engine, &network, &container).await {
+                // It is tried once more when the container is gone.
+                tracing::debug!(%error, "the network");
+            }
+        });
+        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(cut);
+    }
+
     async fn exec(&self, command: Command, output: &mut dyn Output) -> Result<Exit, SandboxError> {
         archive::exec(self, &command, output).await
     }
@@ -97,11 +114,22 @@ impl Sandbox for DockerSandbox {
         if let Some(walls) = self.walls.lock().await.take() {
             let _ = walls.await;
         }
+        let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let cut = async {
+            if let Some(cut) = cut {
+                let _ = cut.await;
+            }
+        };
         // It goes by itself, but not at once, and not where it could not be started.
-        if let Some(builder) = &self.builder {
-            reap::remove_container(&self.engine, builder).await?;
-        }
-        reap::remove_container(&self.engine, &self.container).await?;
+        let builder = async {
+            match &self.builder {
+                Some(builder) => reap::remove_container(&self.engine, builder).await,
+                None => Ok(()),
+            }
+        };
+        let container = reap::remove_container(&self.engine, &self.container);
+        let ((), builder, container) = tokio::join!(cut, builder, container);
+        builder.and(container)?;
         if let Some(network) = &self.network {
             reap::remove_network(&self.engine, network).await?;
         }
