@@ -5,7 +5,8 @@ use crate::table::{Row, ms, ratio};
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
-const IMAGE: &str = "smelt-test/base";
+/// The image of `tests/images/build`.
+pub const IMAGE: &str = "smelt-test/base";
 const SUBNET: &str = "198.19.250.0/28";
 const TIMES: usize = 15;
 

@@ -196,3 +196,66 @@ fn volume(name: Option<String>, at: &Path, labels: HashMap<String, String>) -> M
         ..Mount::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smelt_core::id::{OwnerId, RunId};
+    use smelt_core::manifest::Manifest;
+    use smelt_core::port::{CacheSpec, Labels};
+
+    fn spec(keys: &str) -> SandboxSpec {
+        let text = format!(
+            "[job]\nname = \"job\"\nrepo = \".\"\n[environment]\nimage = \"agent\"\n{keys}\n\
+             [orchestrator]\nkind = \"direct\"\ncommand = \"true\"\n\
+             [[session]]\nname = \"a\"\nspec = \"a\"\nharness = \"true\"\ntimeout = 1\n"
+        );
+        let manifest = Manifest::parse(&text, "test", Path::new("/"), None).unwrap().0;
+        let run: RunId = "20261123t141502-k3f9qz".parse().unwrap();
+        let owner: OwnerId = "d4nenhzc8c1h91b8".parse().unwrap();
+        let caches = manifest.environment.cache.clone();
+        SandboxSpec {
+            labels: Labels { owner, job: manifest.job.name, run },
+            environment: manifest.environment,
+            scratch: "/scratch".into(),
+            root: "/scratch/root".into(),
+            borrowed: vec!["/repo/.git/objects".into()],
+            cache: Some(CacheSpec { key: "0a1b".into(), paths: caches }),
+            services: Vec::new(),
+            kubernetes: None,
+        }
+    }
+
+    fn request(keys: &str, wanted: Wanted<'_>, mounted: bool) -> String {
+        let spec = spec(keys);
+        let blueprint = Blueprint {
+            spec: &spec,
+            image: "sha256:cafe",
+            wanted,
+            network: Some("smelt-net"),
+            mounted,
+            cores: 8,
+            cache_owner: "beef",
+            limits_disk: true,
+        };
+        // As a value, its keys are in order.
+        let request = serde_json::to_value(blueprint.request(Path::new("/home/smelt"))).unwrap();
+        serde_json::to_string_pretty(&request).unwrap()
+    }
+
+    #[test]
+    fn a_user_s_container_has_the_workspace_mounted_and_no_right() {
+        let keys = "cache = [\"~/.store\"]\nresources = { disk = \"10G\" }";
+        insta::assert_snapshot!(request(keys, Wanted::Own { uid: 1000, gid: 100 }, true));
+    }
+
+    #[test]
+    fn an_image_can_not_be_written_by_root_who_did_not_ask_for_it() {
+        insta::assert_snapshot!(request("", Wanted::Own { uid: 0, gid: 0 }, false));
+    }
+
+    #[test]
+    fn root_by_wish_may_install_packages() {
+        insta::assert_snapshot!(request("network = \"none\"", Wanted::Named("root"), false));
+    }
+}
