@@ -15,9 +15,8 @@ pub fn measure(bench: &Bench) -> Result<Vec<Row>> {
     bench.git(bench.path(), &["init", "--quiet", "chatty"])?;
     bench.git(&repo, &["commit", "--quiet", "--allow-empty", "--message=base"])?;
 
-    let by_hand = timed(|| {
-        run(bench.command("sh").args(["-c", &format!("{AGENT} | cat > by-hand.log")]))
-    })?;
+    let by_hand =
+        timed(|| run(bench.command("sh").args(["-c", &format!("{AGENT} | cat > by-hand.log")])))?;
     let (whole, peak) = of_smelt(bench, &bench.manifest("chatty", &repo, AGENT)?)?;
     let measured = format!("{}; through a pipe into a file {}", ms(whole), ms(by_hand));
     let local = Row {

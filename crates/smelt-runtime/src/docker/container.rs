@@ -21,7 +21,7 @@ pub(super) const CACHE: &str = "smelt.cache";
 pub(super) const USER: &str = "smelt.user";
 
 /// Users of whom one keeps the container going.
-const KEEPER: [u32; 2] = [65534, 65533];
+const KEEPER: [u32; 2] = [65533, 65532];
 
 /// What of the machine's settings may be looked at and nothing more: Docker's own list (its
 /// `oci/defaults.go`), and what root could write besides.

@@ -37,8 +37,10 @@ const KILLED: ExitStatus = ExitStatus::Code(137);
 /// Most of one piece of output, in bytes.
 const PIECE: usize = 1 << 16;
 
-/// A shell, so that a program that is not there ends with 127 and nothing else.
-const START: &str = r#"exec "$@""#;
+/// A shell, so that a program that is not there ends with 127 and nothing else; and so that one process
+/// of the session keeps the mark, whatever its others do with their environment. It outlives being asked
+/// to end: the command is to have the last word.
+const START: &str = r#"trap : TERM INT HUP; "$@""#;
 
 /// A container that commands are run in.
 #[derive(Clone, Copy, Debug)]

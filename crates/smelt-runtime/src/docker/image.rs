@@ -41,7 +41,7 @@ pub(super) async fn get(
             let pull = environment.pull;
             let build = Build { context, dockerfile, pull, scratch };
             let tag = build::get(&engine.api, &engine.config, build, output).await?;
-            return find(engine, &tag).await?.ok_or_else(|| missing(&tag));
+            return find(engine, &tag).await?.ok_or_else(|| gone(&tag));
         }
         None => return Err(no_image()),
     };
@@ -54,19 +54,19 @@ pub(super) async fn get(
         (None, PullPolicy::Never) => Err(missing(reference)),
         (None, _) => {
             pull(engine, reference, output).await?;
-            find(engine, reference).await?.ok_or_else(|| missing(reference))
+            find(engine, reference).await?.ok_or_else(|| gone(reference))
         }
     }
 }
 
-/// The image of `environment`, which must be there.
+/// The image of `environment`, which must be there: for whoever has not got it by [`get`].
 pub(super) async fn of(engine: &Engine, environment: &Environment) -> Result<Image, SandboxError> {
     let reference = match &environment.image {
         Some(ImageSource::Image(reference)) => reference.clone(),
         Some(ImageSource::Build { context, dockerfile }) => build::tag(context, dockerfile).await?,
         None => return Err(no_image()),
     };
-    find(engine, &reference).await?.ok_or_else(|| missing(&reference))
+    find(engine, &reference).await?.ok_or_else(|| gone(&reference))
 }
 
 fn no_image() -> SandboxError {
@@ -80,6 +80,14 @@ fn missing(reference: &str) -> SandboxError {
         hint: Some(format!(
             "build or pull it (docker pull {reference}), or set `pull = \"missing\"` in `[environment]`"
         )),
+    }
+}
+
+/// An image that was there a moment ago.
+fn gone(reference: &str) -> SandboxError {
+    SandboxError::Unavailable {
+        message: format!("the image `{reference}` is not in the engine any more"),
+        hint: Some("was it removed meanwhile? a new run gets it again".into()),
     }
 }
 

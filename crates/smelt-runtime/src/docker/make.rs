@@ -23,6 +23,8 @@ use tokio::sync::Mutex;
 pub(super) struct How<'a> {
     pub(super) wanted: Wanted<'a>,
     pub(super) mounted: bool,
+    /// Without a network, whatever the spec says.
+    pub(super) offline: bool,
     pub(super) cache_owner: &'a str,
 }
 
@@ -32,10 +34,10 @@ pub(super) async fn sandbox(
     spec: &SandboxSpec,
     image: &Image,
     how: How<'_>,
-    left: Option<Left>,
 ) -> Result<DockerSandbox, SandboxError> {
-    let How { wanted, mounted, cache_owner } = how;
-    let name = (spec.environment.network == Wish::Default).then(|| network::name(&spec.labels));
+    let How { wanted, mounted, offline, cache_owner } = how;
+    let online = spec.environment.network == Wish::Default && !offline;
+    let name = online.then(|| network::name(&spec.labels));
     let blueprint = Blueprint {
         spec,
         image: &image.id,
@@ -46,35 +48,25 @@ pub(super) async fn sandbox(
         cores: engine.info.ncpu.filter(|cores| *cores > 0).unwrap_or(i64::from(u16::MAX)),
         limits_disk: spec.environment.resources.disk.is_some(),
     };
-    let (Created { id, user, mut gaps }, network) = match left {
-        Some(Left { container, network }) => {
-            let user = find_user(engine, &container, wanted).await?.0;
-            (Created { id: container, user, gaps: Vec::new() }, network)
-        }
-        None => create_both(engine, blueprint).await?,
-    };
+    let (Created { id, user, mut gaps }, network) = create_both(engine, blueprint).await?;
     gaps.extend(engine.gaps());
-    let events = Events::watch(engine, &id);
-    let start = async {
-        let started = engine.api.start_container(&id, None::<StartContainerOptions>).await;
-        started.map_err(|error| ApiError::new("starting the container", error))
-    };
     let builder = async {
         let Some(network) = &network else { return Ok(None) };
         walls::prepare(engine, &spec.labels, &image.id, &id, network).await.map(Some)
     };
     // Both to their end: the engine makes what it was asked for, also when nobody waits for it.
-    let (started, builder) = tokio::join!(start, builder);
-    let ((), builder) = (started?, builder?);
-    let isolation = Isolation { summary: summary(&blueprint, &user), gaps, unsandboxed: false };
+    let (events, builder) = tokio::join!(start(engine, &id), builder);
+    let (events, builder) = (events?, builder?);
+    let summary = summary(wanted, online, &user);
     Ok(DockerSandbox {
         engine: engine.clone(),
+        labels: spec.labels.clone(),
         container: id,
         network: network.map(|network| network.id),
         events,
         user: user.spec(),
         env: environment(spec, &user),
-        isolation,
+        isolation: Isolation { summary, gaps, unsandboxed: false },
         builder: builder.as_ref().map(|builder| builder.id().to_owned()),
         cut: SyncMutex::default(),
         walls: Mutex::new(builder.map(|builder| tokio::spawn(walls::put_up(builder)))),
@@ -82,10 +74,18 @@ pub(super) async fn sandbox(
     })
 }
 
+/// Starts the container, watched from before.
+async fn start(engine: &Engine, id: &str) -> Result<Events, ApiError> {
+    let events = Events::watch(engine, id);
+    let started = engine.api.start_container(id, None::<StartContainerOptions>).await;
+    started.map_err(|error| ApiError::new("starting the container", error))?;
+    Ok(events)
+}
+
 /// A container of the same run that has been ended. What was written in it is still there.
 pub(super) struct Left {
     container: String,
-    network: Option<Network>,
+    network: Option<String>,
 }
 
 /// Looks for what an earlier sandbox of the run has left.
@@ -97,12 +97,41 @@ pub(super) async fn look_for_left(
     let of = |kind: Kind| {
         found.iter().find(|found| found.kind == kind && (kind != Kind::Container || found.ended))
     };
-    let Some(container) = of(Kind::Container) else { return Ok(None) };
-    let network = match of(Kind::Network) {
-        Some(network) => network::find(engine, &network.id).await?,
-        None => None,
-    };
-    Ok(Some(Left { container: container.id.clone(), network }))
+    let network = of(Kind::Network).map(|network| network.id.clone());
+    Ok(of(Kind::Container).map(|found| Left { container: found.id.clone(), network }))
+}
+
+/// Starts what is left once more, for what is in it to be collected: without a network.
+pub(super) async fn revive(
+    engine: &Engine,
+    spec: &SandboxSpec,
+    how: How<'_>,
+    left: Left,
+) -> Result<DockerSandbox, SandboxError> {
+    let Left { container, network } = left;
+    if let Some(network) = &network
+        && let Err(error) = network::unplug(engine, network, &container).await
+    {
+        // It may be on its way out.
+        tracing::debug!(%error, "the network of what is left");
+    }
+    let user = find_user(engine, &container, how.wanted).await?.0;
+    let events = start(engine, &container).await?;
+    let summary = summary(how.wanted, false, &user);
+    Ok(DockerSandbox {
+        engine: engine.clone(),
+        labels: spec.labels.clone(),
+        container,
+        network,
+        events,
+        user: user.spec(),
+        env: environment(spec, &user),
+        isolation: Isolation { summary, gaps: Vec::new(), unsandboxed: false },
+        builder: None,
+        cut: SyncMutex::default(),
+        walls: Mutex::default(),
+        paths: SandboxPaths { root: ROOT.into(), home: user.home },
+    })
 }
 
 struct Created {
@@ -246,16 +275,13 @@ fn said(warning: &str) -> Option<String> {
     (!warning.contains("swap")).then(|| smelt_core::text::clean_inline(warning).into_owned())
 }
 
-fn summary(blueprint: &Blueprint<'_>, user: &User) -> String {
-    let rights = match blueprint.wanted.is_root_by_wish() {
+fn summary(wanted: Wanted<'_>, online: bool, user: &User) -> String {
+    let rights = match wanted.is_root_by_wish() {
         true => "the capabilities that installing packages takes",
         false => "no capabilities",
     };
-    let network = match blueprint.network {
-        Some(_) => "a network of its own",
-        None => "no network",
-    };
-    let files = if blueprint.is_read_only() { "the image read-only, " } else { "" };
+    let network = if online { "a network of its own" } else { "no network" };
+    let files = if wanted.is_own_root() { "the image read-only, " } else { "" };
     format!("a container: {rights}, {files}{network}, user {}", user.spec())
 }
 

@@ -21,10 +21,11 @@ mod walls;
 use async_trait::async_trait;
 pub use endpoint::EngineConfig;
 use engine::Engine;
+use image::Image;
 use provision::Provision;
 use sha2::{Digest, Sha256};
 use smelt_core::id::{OwnerId, RunId};
-use smelt_core::manifest::{Environment, RuntimeKind};
+use smelt_core::manifest::{Environment, ImageSource, RuntimeKind};
 use smelt_core::port::{
     Orphan, Output, Readiness, Runtime, Sandbox, SandboxError, SandboxSpec, Shell, Workspace,
 };
@@ -43,6 +44,8 @@ pub struct DockerRuntime {
     streaming: bool,
     /// Whether runs have had a sandbox: what they left is looked for before another one is made.
     lives: Mutex<BTreeMap<RunId, Arc<AsyncMutex<bool>>>>,
+    /// The last image that each source has led to. What a build is made of may have changed since.
+    images: Mutex<Vec<(ImageSource, Image)>>,
 }
 
 impl DockerRuntime {
@@ -51,7 +54,15 @@ impl DockerRuntime {
     pub fn new(config: EngineConfig, cache: PathBuf) -> Self {
         let cache_owner = cache_owner(&cache);
         let (engine, lives) = (OnceCell::new(), Mutex::default());
-        Self { config, cache, cache_owner, engine, streaming: false, lives }
+        Self {
+            config,
+            cache,
+            cache_owner,
+            engine,
+            streaming: false,
+            lives,
+            images: Mutex::default(),
+        }
     }
 
     /// The same, with workspaces streamed in as if the engine were on another machine.
@@ -73,6 +84,19 @@ impl DockerRuntime {
             Some(name) => name.split(':').next() == Some(&own),
         };
         engine.shares_files && is_own && !self.streaming
+    }
+
+    fn keep_image(&self, environment: &Environment, image: Image) {
+        let Some(source) = &environment.image else { return };
+        let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        images.retain(|(known, _)| known != source);
+        images.push((source.clone(), image));
+    }
+
+    fn image(&self, environment: &Environment) -> Option<Image> {
+        let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = environment.image.as_ref()?;
+        images.iter().find(|(known, _)| known == source).map(|(_, image)| image.clone())
     }
 
     /// What is known of `run` here; held for as long as a sandbox of it is made or removed.
@@ -113,7 +137,10 @@ impl Runtime for DockerRuntime {
         let engine = self.engine().await?;
         let made = std::fs::create_dir_all(&self.cache);
         made.map_err(|error| SandboxError::failed("making the cache folder", error))?;
-        Ok(Some(image::get(engine, environment, &self.cache, output).await?.digest))
+        let image = image::get(engine, environment, &self.cache, output).await?;
+        let digest = image.digest.clone();
+        self.keep_image(environment, image);
+        Ok(Some(digest))
     }
 
     async fn provision(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError> {
@@ -124,6 +151,7 @@ impl Runtime for DockerRuntime {
             spec: spec.clone(),
             mounted: self.mounts(engine, &spec.environment),
             cache_owner: self.cache_owner.clone(),
+            image: self.image(&spec.environment),
             again: std::mem::replace(&mut *life, true),
         };
         let made = tokio::spawn(async move {
@@ -141,8 +169,11 @@ impl Runtime for DockerRuntime {
     }
 
     async fn reap(&self, owner: &OwnerId, run: &RunId) -> Result<(), SandboxError> {
-        let _not_meanwhile = self.life(run).lock_owned().await;
-        Ok(reap::remove_all(self.engine().await?, owner, run).await?)
+        let not_meanwhile = self.life(run).lock_owned().await;
+        reap::remove_all(self.engine().await?, owner, run).await?;
+        drop(not_meanwhile);
+        self.lives.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
+        Ok(())
     }
 
     async fn shell(

@@ -4,7 +4,6 @@ use super::engine::{ApiError, Engine, labels_of};
 use super::reap;
 use bollard::errors::Error;
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest};
-use bollard::query_parameters::InspectNetworkOptions;
 use smelt_core::port::Labels;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -63,20 +62,20 @@ pub(super) async fn create(
     Err(failed(refused.unwrap_or(Error::RequestTimeoutError)))
 }
 
-/// The network `id`, as it was made.
-pub(super) async fn find(engine: &Engine, id: &str) -> Result<Option<Network>, ApiError> {
-    let inspected = engine.api.inspect_network(id, None::<InspectNetworkOptions>).await;
-    let inspected = inspected.map_err(|error| ApiError::new("looking at the network", error))?;
-    let mut configs = inspected.ipam.and_then(|ipam| ipam.config).into_iter().flatten();
-    let gateway = configs.find_map(|config| config.gateway?.parse().ok());
-    Ok(gateway.map(|gateway| Network { id: id.to_owned(), gateway }))
+/// Takes `container` out of the network.
+pub(super) async fn unplug(
+    engine: &Engine,
+    network: &str,
+    container: &str,
+) -> Result<(), ApiError> {
+    let request = NetworkDisconnectRequest { container: container.into(), force: Some(true) };
+    let unplugged = engine.api.disconnect_network(network, request).await;
+    unplugged.map_err(|error| ApiError::new("cutting the sandbox off", error))
 }
 
 /// Takes `container` out of the network, and the network away.
 pub(super) async fn cut(engine: &Engine, network: &str, container: &str) -> Result<(), ApiError> {
-    let request = NetworkDisconnectRequest { container: container.into(), force: Some(true) };
-    let cut = engine.api.disconnect_network(network, request).await;
-    cut.map_err(|error| ApiError::new("cutting the sandbox off", error))?;
+    unplug(engine, network, container).await?;
     reap::remove_network(engine, network).await
 }
 
@@ -94,6 +93,8 @@ fn request(
     NetworkCreateRequest {
         name,
         driver: Some("bridge".into()),
+        // The walls know nothing of it.
+        enable_ipv6: Some(false),
         ipam: Some(Ipam { config: Some(vec![config]), ..Ipam::default() }),
         labels: Some(labels_of(labels).collect::<HashMap<_, _>>()),
         ..NetworkCreateRequest::default()

@@ -3,7 +3,7 @@
 
 use super::engine::Engine;
 use super::image::{self, Image};
-use super::make::{self, How, Left};
+use super::make::{self, How};
 use super::reap;
 use super::sandbox::DockerSandbox;
 use super::user::Wanted;
@@ -17,6 +17,8 @@ pub(super) struct Provision {
     pub(super) mounted: bool,
     /// Tells caches from those of others in the same engine.
     pub(super) cache_owner: String,
+    /// What [`image::get`] has got.
+    pub(super) image: Option<Image>,
     /// The run has had a sandbox before.
     pub(super) again: bool,
 }
@@ -24,37 +26,42 @@ pub(super) struct Provision {
 impl Provision {
     /// Makes it. Where that fails nothing of it is left.
     pub(super) async fn carry_out(self) -> Result<DockerSandbox, SandboxError> {
-        let image = image::of(&self.engine, &self.spec.environment).await?;
-        if let Some(left) = self.look_for_left().await? {
-            match self.make(&image, Some(left)).await {
-                Ok(sandbox) => return Ok(sandbox),
-                // It is on its way out, or broken. Mounted folders are there still.
-                Err(error) => tracing::debug!(%error, "what was left can't be started again"),
+        if self.again {
+            // The work of the run may be in what its last sandbox has left.
+            match make::look_for_left(&self.engine, &self.spec.labels).await? {
+                Some(left) => {
+                    match make::revive(&self.engine, &self.spec, self.how(), left).await {
+                        Ok(sandbox) => return Ok(sandbox),
+                        // Only what is mounted outlives its container.
+                        Err(error) if !self.mounted => return Err(error),
+                        Err(error) => {
+                            tracing::debug!(%error, "what was left can't be started");
+                            self.remove_all().await;
+                        }
+                    }
+                }
+                None => self.remove_all().await,
             }
         }
-        self.make(&image, None).await
-    }
-
-    async fn look_for_left(&self) -> Result<Option<Left>, SandboxError> {
-        if !self.again {
-            return Ok(None);
-        }
-        let left = make::look_for_left(&self.engine, &self.spec.labels).await?;
-        if left.is_none() {
-            // Somebody has removed the container, and neither its network nor its volumes.
-            self.remove_all().await;
-        }
-        Ok(left)
-    }
-
-    async fn make(&self, image: &Image, left: Option<Left>) -> Result<DockerSandbox, SandboxError> {
-        let wanted = Wanted::of(&self.spec.environment);
-        let how = How { wanted, mounted: self.mounted, cache_owner: &self.cache_owner };
-        let made = make::sandbox(&self.engine, &self.spec, image, how, left).await;
+        let image = match self.image.clone() {
+            Some(image) => image,
+            None => image::of(&self.engine, &self.spec.environment).await?,
+        };
+        let made = make::sandbox(&self.engine, &self.spec, &image, self.how()).await;
         if made.is_err() {
             self.remove_all().await;
         }
         made
+    }
+
+    fn how(&self) -> How<'_> {
+        How {
+            wanted: Wanted::of(&self.spec.environment),
+            mounted: self.mounted,
+            // What is made once more is for Smelt's own git, to collect the work.
+            offline: self.again,
+            cache_owner: &self.cache_owner,
+        }
     }
 
     async fn remove_all(&self) {

@@ -5,8 +5,9 @@ use super::engine::{ApiError, Engine, OWNER, RUN, status};
 use bollard::errors::Error;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptions, WaitContainerOptionsBuilder,
 };
+use futures::StreamExt;
 use smelt_core::id::{OwnerId, RunId};
 use smelt_core::port::Orphan;
 use std::collections::{BTreeMap, HashMap};
@@ -106,7 +107,9 @@ pub(super) async fn remove_all(
 ) -> Result<(), ApiError> {
     for found in find(engine, owner, Some(run)).await? {
         match found.kind {
-            Kind::Container => remove_container(engine, &found.id).await?,
+            Kind::Container => {
+                remove_container(engine, &found.id).await?;
+            }
             Kind::Volume => remove_volume(engine, &found.id).await?,
             Kind::Network => remove_network(engine, &found.id).await?,
         }
@@ -114,21 +117,20 @@ pub(super) async fn remove_all(
     Ok(())
 }
 
-/// Kills the container and removes it with its own volumes.
-pub(super) async fn remove_container(engine: &Engine, id: &str) -> Result<(), ApiError> {
+/// Kills the container and removes it with its own volumes; returns whether it was there.
+pub(super) async fn remove_container(engine: &Engine, id: &str) -> Result<bool, ApiError> {
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     let removed = engine.api.remove_container(id, Some(options)).await;
     match removed {
+        Ok(()) => Ok(true),
+        Err(error) if status(&error) == Some(404) => Ok(false),
         // Somebody else is removing it: it is gone when they are done.
         Err(error) if status(&error) == Some(409) => {
-            let options = bollard::query_parameters::WaitContainerOptionsBuilder::default()
-                .condition("removed")
-                .build();
-            let mut removal = engine.api.wait_container(id, Some(options));
-            let _ = futures::StreamExt::next(&mut removal).await;
-            Ok(())
+            let options = WaitContainerOptionsBuilder::default().condition("removed").build();
+            let _ = engine.api.wait_container(id, Some(options)).next().await;
+            Ok(false)
         }
-        other => or_gone(other, "removing the container"),
+        Err(error) => Err(ApiError::new("removing the container", error)),
     }
 }
 

@@ -7,7 +7,9 @@ use super::walls::Rising;
 use super::{network, reap};
 use crate::archive::{self, Feed, Feeds};
 use async_trait::async_trait;
-use smelt_core::port::{Command, Exit, Isolation, Output, Sandbox, SandboxError, SandboxPaths};
+use smelt_core::port::{
+    Command, Exit, Isolation, Labels, Output, Sandbox, SandboxError, SandboxPaths,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex as SyncMutex, PoisonError};
@@ -18,6 +20,7 @@ use tokio::task::JoinHandle;
 /// A container that a run's commands are run in.
 pub(super) struct DockerSandbox {
     pub(super) engine: Engine,
+    pub(super) labels: Labels,
     pub(super) container: String,
     pub(super) network: Option<String>,
     pub(super) events: Events,
@@ -78,6 +81,9 @@ impl Sandbox for DockerSandbox {
 
     fn cut_off(&self) {
         let Some(network) = &self.network else { return };
+        if self.events.subscribe().borrow().gone.is_some() {
+            return;
+        }
         let (engine, container) = (self.engine.clone(), self.container.clone());
         let network = network.clone();
         let cut = tokio::spawn(async move {
@@ -124,14 +130,20 @@ impl Sandbox for DockerSandbox {
         let builder = async {
             match &self.builder {
                 Some(builder) => reap::remove_container(&self.engine, builder).await,
-                None => Ok(()),
+                None => Ok(false),
             }
         };
         let container = reap::remove_container(&self.engine, &self.container);
         let ((), builder, container) = tokio::join!(cut, builder, container);
-        builder.and(container)?;
-        if let Some(network) = &self.network {
-            reap::remove_network(&self.engine, network).await?;
+        let network = match &self.network {
+            Some(network) => reap::remove_network(&self.engine, network).await,
+            None => Ok(()),
+        };
+        builder?;
+        network?;
+        if !container? {
+            // Somebody else has removed it, and maybe not its volumes.
+            reap::remove_all(&self.engine, &self.labels.owner, &self.labels.run).await?;
         }
         Ok(())
     }

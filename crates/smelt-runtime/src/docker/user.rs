@@ -109,7 +109,12 @@ impl User {
             let name = entry.first().copied().unwrap_or("smelt").to_owned();
             return Ok(Self { uid, gid, name, home: home.into(), line: None });
         }
-        let uid: u32 = user.parse().map_err(|_| format!("the image has no user `{user}`"))?;
+        let uid: u32 = user.parse().map_err(|_| {
+            format!(
+                "running as `{user}`: the image has no such user (name one that it has, a number, or \
+                 `root`; `RUN useradd {user}` in its Dockerfile makes one)"
+            )
+        })?;
         let gid = gid.unwrap_or(uid);
         let name = if entries(passwd).any(|entry| entry.first() == Some(&"smelt")) {
             format!("smelt{uid}")
@@ -243,7 +248,7 @@ mod tests {
         assert_eq!(found("root"), "0 0 root /root");
         assert_eq!(found("nobody"), "65534 65534 nobody /home/smelt");
         assert_eq!(found("1234"), "1234 1234 smelt /home/smelt");
-        assert_eq!(found("jane"), "the image has no user `jane`");
+        assert!(found("jane").starts_with("running as `jane`: the image has no such user"));
         assert_eq!(found("node:jane"), "the image has no group `jane`");
     }
 

@@ -104,7 +104,11 @@ fn routes(gateway: Ipv4Addr, around: &Surroundings) -> (Vec<String>, Vec<String>
                 "names may not be resolved: the resolver {resolver} is among the metadata \
                  addresses, which are shut off"
             ));
-        } else if !around.own.contains(resolver) {
+        } else if around.own.contains(resolver) {
+            gaps.push(format!(
+                "names may not be resolved: the resolver {resolver} is this machine, which is shut off"
+            ));
+        } else {
             routes.push(format!("{gateway} {resolver}/32"));
             gaps.push(format!("the resolver {resolver} can be reached, all of its ports"));
         }
@@ -115,6 +119,7 @@ fn routes(gateway: Ipv4Addr, around: &Surroundings) -> (Vec<String>, Vec<String>
     routes.extend(public.map(|own| format!("unreachable {own}/32")));
     if !around.known {
         gaps.push("public addresses of the engine's machine, if it has any, can be reached".into());
+        gaps.push("names may not be resolved, if that machine asks a private resolver".into());
     }
     (routes, gaps)
 }

@@ -2,6 +2,7 @@
 
 #[path = "../jobs/assay.rs"]
 mod assay;
+mod builds;
 mod canaries;
 mod doctor;
 mod ended;

@@ -46,7 +46,11 @@ fn a_user_whom_the_image_does_not_have_is_told() {
     let manifest = env.manifest("job", "true", &session("one", "true", ""));
     amend(&manifest, "[environment]", "user = \"jane\"");
     let said = env.run(&manifest).with_code(65);
-    assert!(said.stdout.contains("the image has no user `jane`"), "{}", said.stdout);
+    assert!(
+        said.stdout.contains("running as `jane`: the image has no such user"),
+        "{}",
+        said.stdout
+    );
     env.nothing_is_left(&repo);
 }
 

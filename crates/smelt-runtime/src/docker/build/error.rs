@@ -23,9 +23,6 @@ pub(in crate::docker) enum BuildError {
     /// No room for the context, most likely.
     #[error("the build's context can't be kept in {}: {source}", folder.display())]
     Spool { folder: PathBuf, source: io::Error },
-    /// Docker's configuration.
-    #[error(transparent)]
-    Login(#[from] crate::docker::login::LoginError),
     /// What the engine says.
     #[error("the image can't be built: {}", clean_inline(said))]
     Engine { said: String },
@@ -52,7 +49,7 @@ impl BuildError {
             {
                 "check the name after FROM, and log in to its registry (docker login)"
             }
-            Self::Ignore { .. } | Self::Login(_) | Self::Engine { .. } => return None,
+            Self::Ignore { .. } | Self::Engine { .. } => return None,
         };
         Some(text.into())
     }
@@ -60,6 +57,17 @@ impl BuildError {
 
 impl From<BuildError> for SandboxError {
     fn from(error: BuildError) -> Self {
-        Self::Unavailable { message: error.to_string(), hint: error.hint() }
+        match &error {
+            BuildError::Outside { .. } | BuildError::Ignore { .. } => {
+                Self::Unsupported { runtime: "docker", what: error.to_string() }
+            }
+            BuildError::Engine { .. } if error.hint().is_none() => {
+                let hint =
+                    "the lines of the build are in `smelt logs`; `docker build` shows the same";
+                let hint = Some(hint.to_owned());
+                Self::Unavailable { message: error.to_string(), hint }
+            }
+            _ => Self::Unavailable { message: error.to_string(), hint: error.hint() },
+        }
     }
 }

@@ -3,6 +3,10 @@
 
 use regex::Regex;
 
+/// What is left out of every context unless an exception lets it in: a run itself writes there, and
+/// each would build an image of its own.
+const OWN: [&str; 2] = [".git", ".smelt"];
+
 /// What of a context is left out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ignore {
@@ -47,6 +51,13 @@ impl Ignore {
             rules.push(rule.ok_or_else(|| Malformed { line: n + 1, text: line.to_owned() })?);
         }
         Ok(Self { rules })
+    }
+
+    /// The same behind the rules that every context has.
+    pub(super) fn behind_own(mut self) -> Self {
+        let own = OWN.iter().filter_map(|pattern| Rule::new(pattern, false));
+        self.rules.splice(0..0, own.collect::<Vec<_>>());
+        self
     }
 
     /// Whether `path`, relative to the context, is left out.

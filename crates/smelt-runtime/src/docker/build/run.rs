@@ -113,7 +113,14 @@ async fn run(
     if pull == PullPolicy::Always {
         options = options.pull("1");
     }
-    let logins = Logins::read(config)?.all().await;
+    let logins = match Logins::read(config) {
+        Ok(logins) => logins.all().await,
+        // What is public needs none.
+        Err(error) => {
+            tell(output, &format!("without logins: {error}\n")).await;
+            HashMap::new()
+        }
+    };
     let body = bollard::body_try_stream(ReaderStream::new(tokio::fs::File::from_std(spooled.file)));
     let api = api.clone().with_timeout(UPLOAD);
     let mut steps = api.build_image(options.build(), Some(logins), Some(body));

@@ -34,7 +34,7 @@ pub(super) fn look_through(
     root: &Path,
     dockerfile: &str,
 ) -> Result<(Vec<Entry>, Vec<PathBuf>), BuildError> {
-    let ignore = read_ignore(root, dockerfile)?;
+    let ignore = read_ignore(root, dockerfile)?.behind_own();
     // The engine itself takes these two out again, where they are left out.
     let kept = [IGNORE, dockerfile];
     let mut walk = Walk { root, ignore, kept, entries: Vec::new(), skipped: Vec::new() };

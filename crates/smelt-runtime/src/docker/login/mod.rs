@@ -9,5 +9,4 @@ mod file;
 mod helper;
 mod logins;
 
-pub(super) use error::LoginError;
 pub(super) use logins::Logins;
