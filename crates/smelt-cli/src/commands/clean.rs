@@ -40,6 +40,9 @@ struct Cleaned {
     /// What is kept between runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<String>,
+    /// Whether an engine's volumes of cached paths are among that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cached_volumes: bool,
     /// What could not be removed, and why.
     problems: Vec<String>,
 }
@@ -53,12 +56,18 @@ pub async fn clean(args: &Clean) -> Result {
         None => state.jobs(),
     };
     let runtimes = wiring::runtimes(&settings, false);
+    // What is kept between runs is every job's.
+    let used = if args.cache { runtimes_of(&state.jobs()) } else { runtimes_of(&jobs) };
+    // Told before any of them is removed.
+    let only = args.job.is_some().then(|| runs_of(&jobs).map(|run| run.id().clone()).collect());
     let mut cleaner = Cleaner {
         args,
         git: wiring::git(&settings),
         owner,
         runtimes: runtimes.into_values().collect(),
-        used: HashSet::new(),
+        used,
+        only,
+        answered: HashSet::new(),
         now: Timestamp::now(),
         cleaned: Cleaned { dry_run: args.dry_run, ..Cleaned::default() },
     };
@@ -73,13 +82,27 @@ pub async fn clean(args: &Clean) -> Result {
     Ok(if cleaner.cleaned.problems.is_empty() { Exit::Success } else { Exit::Failed })
 }
 
+/// The runs of these jobs.
+fn runs_of(jobs: &[JobFolder]) -> impl Iterator<Item = RunFolder> {
+    jobs.iter().flat_map(JobFolder::runs)
+}
+
+/// What has made the sandboxes of these jobs.
+fn runtimes_of(jobs: &[JobFolder]) -> HashSet<RuntimeKind> {
+    runs_of(jobs).filter_map(|run| run.state().ok()).map(|state| state.runtime).collect()
+}
+
 struct Cleaner<'a> {
     args: &'a Clean,
     git: Git,
     owner: OwnerId,
     runtimes: Vec<Arc<dyn Runtime>>,
-    /// Runtimes that some run of this folder has used.
+    /// Runtimes that some run has used which this is about.
     used: HashSet<RuntimeKind>,
+    /// The only runs whose sandboxes are removed; `None`: those of all.
+    only: Option<BTreeSet<RunId>>,
+    /// Runtimes that could be asked what runs have left.
+    answered: HashSet<RuntimeKind>,
     now: Timestamp,
     cleaned: Cleaned,
 }
@@ -109,7 +132,6 @@ impl Cleaner<'_> {
         for (n, run) in runs.iter().enumerate() {
             match run.state() {
                 Ok(state) => {
-                    self.used.insert(state.runtime);
                     let old = self.is_old(state.finished_at.unwrap_or(state.updated_at));
                     if n < newest && old {
                         self.remove(run, Some(&state)).await;
@@ -204,7 +226,14 @@ impl Cleaner<'_> {
             // Looked at after the sandboxes: each was made by a run that had its job by then.
             let holders = state.jobs().into_iter().filter_map(|job| job.holder());
             let alive: BTreeSet<_> = holders.filter_map(|holder| holder.run_id).collect();
-            for orphan in sandboxes.into_iter().filter(|found| !alive.contains(&found.run)) {
+            self.answered.insert(runtime.kind());
+            let meant = |run: &RunId| self.only.as_ref().is_none_or(|only| only.contains(run));
+            let dead = |run: &RunId| !alive.contains(run);
+            let orphans: Vec<_> = sandboxes
+                .into_iter()
+                .filter(|found| meant(&found.run) && dead(&found.run))
+                .collect();
+            for orphan in orphans {
                 let reaped = match self.args.dry_run {
                     true => Ok(()),
                     false => runtime.reap(&self.owner, &orphan.run).await,
@@ -219,11 +248,14 @@ impl Cleaner<'_> {
         }
     }
 
-    /// A runtime that can't be used, and never was by this folder's runs, has nothing of theirs.
+    /// A runtime that can't be used, and never was by these runs, has nothing of theirs. One that does
+    /// not answer says so once, however often it is asked.
     fn not_asked(&mut self, runtime: &dyn Runtime, error: &SandboxError) {
         let unused = !self.used.contains(&runtime.kind());
-        if !(unused && matches!(error, SandboxError::Unavailable { .. })) {
-            self.cleaned.problems.push(chain(error));
+        let problem = chain(error);
+        let told = self.cleaned.problems.contains(&problem);
+        if !(told || unused && matches!(error, SandboxError::Unavailable { .. })) {
+            self.cleaned.problems.push(problem);
         }
     }
 
@@ -244,9 +276,15 @@ impl Cleaner<'_> {
             }
         }
         for runtime in self.runtimes.clone() {
-            let cleared = if self.args.dry_run { Ok(()) } else { runtime.clear_cache().await };
-            if let Err(error) = cleared {
-                self.not_asked(&*runtime, &error);
+            let cleared = match self.args.dry_run {
+                true => Ok(self.answered.contains(&runtime.kind())),
+                false => runtime.clear_cache().await.map(|()| true),
+            };
+            match cleared {
+                Ok(cleared) => {
+                    self.cleaned.cached_volumes |= cleared && runtime.kind() == RuntimeKind::Docker;
+                }
+                Err(error) => self.not_asked(&*runtime, &error),
             }
         }
         self.cleaned.cache = Some(cache.display().to_string());
@@ -272,7 +310,9 @@ fn tell(cleaned: &Cleaned, json: bool) -> Result<()> {
         print::result(&format!("{verb} {}", count(cleaned.refs, "ref")))?;
     }
     if let Some(cache) = &cleaned.cache {
-        print::result(&format!("{verb} mirrors and cached paths in {}", words::quoted(cache)))?;
+        let volumes = if cleaned.cached_volumes { ", and cached volumes" } else { "" };
+        let cache = words::quoted(cache);
+        print::result(&format!("{verb} mirrors and cached paths in {cache}{volumes}"))?;
     }
     for job in &cleaned.running {
         print::note(&format!("{job} is running: left alone"));
