@@ -5,7 +5,7 @@ use super::clock::Interrupt;
 use super::phase::{Collecting, Executing, Phase, Prepared, Verdict, Work};
 use super::provision::{of_sandbox, seal};
 use crate::event::{OutputSource, SessionState};
-use crate::manifest::Orchestrator as Kind;
+use crate::manifest::{Environment, Orchestrator as Kind, RuntimeKind};
 use crate::name::JobName;
 use crate::orchestrator::{Assay, Direct, Orchestrator};
 use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
@@ -100,12 +100,24 @@ async fn set_up(floor: &Floor<'_>) -> Result<(), Failure> {
             let said = tail.last().map(|line| format!(": {line}")).unwrap_or_default();
             let message = format!("the setup command `{line}` failed ({exit}){said}");
             return Err(Failure::new(FailureKind::Fault, message)
-                .hint("`smelt logs` shows all of its output"));
+                .hint(setup_hint(&floor.manifest().environment)));
         }
     }
     match commands.is_empty() {
         true => Ok(()),
         false => floor.git().set_setup_apart().await.map_err(|error| of_git(&error)),
+    }
+}
+
+/// Where to look, and what is missed most: in a container the agent's user can't install packages.
+fn setup_hint(environment: &Environment) -> &'static str {
+    let container = environment.runtime != RuntimeKind::Local;
+    match container && environment.user.is_none() {
+        true => {
+            "`smelt logs` shows all of its output; packages go into the image, or set \
+             `user = \"root\"` in `[environment]`"
+        }
+        false => "`smelt logs` shows all of its output",
     }
 }
 
