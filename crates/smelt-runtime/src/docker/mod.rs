@@ -190,7 +190,6 @@ impl Runtime for DockerRuntime {
     }
 
     async fn clear_cache(&self) -> Result<(), SandboxError> {
-        reap::clear_caches(self.engine().await?, &self.cache_owner).await?;
-        Ok(())
+        Ok(reap::clear_caches(self.engine().await?, &self.cache_owner).await?)
     }
 }

@@ -24,7 +24,8 @@ pub(super) struct Provision {
 }
 
 impl Provision {
-    /// Makes it. Where that fails nothing of it is left.
+    /// Makes it. Where that fails nothing of it is left, but for a container that holds all there is of
+    /// a run's work.
     pub(super) async fn carry_out(self) -> Result<DockerSandbox, SandboxError> {
         if self.again {
             // The work of the run may be in what its last sandbox has left.

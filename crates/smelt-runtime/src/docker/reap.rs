@@ -151,15 +151,14 @@ fn or_gone(removed: Result<(), Error>, what: &'static str) -> Result<(), ApiErro
     }
 }
 
-/// Removes the volumes that are kept between runs of `owner`; returns how many there were.
-pub(super) async fn clear_caches(engine: &Engine, owner: &str) -> Result<usize, ApiError> {
+/// Removes the volumes that are kept between runs of `owner`.
+pub(super) async fn clear_caches(engine: &Engine, owner: &str) -> Result<(), ApiError> {
     let filters = HashMap::from([("label", vec![format!("{CACHE}={owner}")])]);
     let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
     let listed = engine.api.list_volumes(Some(options)).await;
     let listed = listed.map_err(|error| ApiError::new("looking for cached paths", error))?;
-    let names: Vec<_> = listed.volumes.into_iter().flatten().map(|volume| volume.name).collect();
-    for name in &names {
-        remove_volume(engine, name).await?;
+    for volume in listed.volumes.into_iter().flatten() {
+        remove_volume(engine, &volume.name).await?;
     }
-    Ok(names.len())
+    Ok(())
 }

@@ -42,7 +42,10 @@ impl Assay {
             {
                 (end.state, end.reason) = (SessionState::Cancelled, None);
             }
-            schedule::tell_end(floor, session, &end, started.elapsed());
+            // One whose turn never came took no time.
+            let skipped = end.state == SessionState::Skipped;
+            let taken = if skipped { Duration::ZERO } else { started.elapsed() };
+            schedule::tell_end(floor, session, &end, taken);
             ends.insert(session.name.clone(), end);
         }
         ends
