@@ -32,6 +32,10 @@ pub enum Command {
     Stop(Stop),
     /// Open a shell in the sandbox of a running job
     Shell(Shell),
+    /// Deliver the result of a run: push it, and open its pull request
+    Deliver(Deliver),
+    /// Follow the pull request of a run until it is merged or closed
+    Watch(Watch),
     /// Remove what runs have left, and old runs
     Clean(Clean),
     /// See a whole run: local jail, scripted agents, no key and no network
@@ -185,8 +189,14 @@ pub struct Status {
     /// The run, or the start or end of its id; the newest where it is missing
     #[arg(long, value_name = "ID", requires = "job")]
     pub run: Option<String>,
+    /// Show what is known already of its pull request, and do not ask the forge
+    #[arg(long)]
+    pub offline: bool,
     #[command(flatten)]
     pub dir: Dir,
+    /// File with secrets, a `NAME=value` a line
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -240,6 +250,47 @@ pub struct Shell {
     pub dir: Dir,
 }
 
+/// Arguments of `deliver`.
+#[derive(Debug, Args)]
+pub struct Deliver {
+    /// The job
+    #[arg(value_name = "JOB_NAME")]
+    pub job: String,
+    /// The run, or the start or end of its id; the newest where it is missing
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    #[command(flatten)]
+    pub dir: Dir,
+    /// File with secrets, a `NAME=value` a line
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Print events as JSON lines, the outcome last
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// The job
+    #[arg(value_name = "JOB_NAME")]
+    pub job: String,
+    /// The run, or the start or end of its id; the newest where it is missing
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub interval_secs: u64,
+    #[command(flatten)]
+    pub dir: Dir,
+    /// File with secrets, a `NAME=value` a line
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Print a line of JSON for each change
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `clean`.
 #[derive(Debug, Args)]
 pub struct Clean {
@@ -280,7 +331,7 @@ pub struct Demo {
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Only what this job needs: its runtime, and its image
+    /// Only what this job needs: its runtime, its image, and its forge
     #[arg(value_name = "MANIFEST", conflicts_with = "runtime")]
     pub manifest: Option<PathBuf>,
     /// Only what this runtime needs

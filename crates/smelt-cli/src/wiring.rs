@@ -3,8 +3,9 @@
 use crate::settings::Settings;
 use smelt_core::engine::Engine;
 use smelt_core::git::{Git, Limits};
-use smelt_core::manifest::RuntimeKind;
-use smelt_core::port::Runtime;
+use smelt_core::manifest::{ForgeProvider, RuntimeKind};
+use smelt_core::port::{ForgeConnector, Runtime};
+use smelt_forge::ForgeClients;
 use smelt_runtime::docker::{DockerRuntime, EngineConfig};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,12 @@ pub fn runtimes(
     runtimes
 }
 
+/// The forges there are.
+fn forges() -> HashMap<ForgeProvider, Arc<dyn ForgeConnector>> {
+    let clients: Arc<dyn ForgeConnector> = Arc::new(ForgeClients::default());
+    ForgeProvider::ALL.into_iter().map(|provider| (provider, clients.clone())).collect()
+}
+
 /// What the environment says of the container engine, as Docker's own client reads it.
 fn container_engine(settings: &Settings) -> EngineConfig {
     let variable = |name| settings.variable(name);
@@ -64,6 +71,7 @@ pub fn engine(settings: &Settings, accept_unsandboxed: bool) -> Engine {
     Engine {
         git: git(settings),
         runtimes: runtimes(settings, accept_unsandboxed),
+        forges: forges(),
         scratch: scratch(settings),
         cache: settings.cache.clone(),
         limits: Limits::default(),

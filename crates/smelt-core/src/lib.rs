@@ -4,6 +4,7 @@
 //! It prints nothing, and reads no environment variable and no configuration of its own: whoever
 //! embeds it decides. docs/architecture.md is the map.
 
+pub mod delivery;
 pub mod document;
 pub mod engine;
 pub mod event;

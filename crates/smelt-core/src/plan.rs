@@ -1,5 +1,6 @@
 //! What a run would do: a manifest held against its repository and the secrets that are there.
 
+use crate::delivery::DeliveryOrder;
 use crate::engine::{Engine, not_there_yet, notices, of_mirror, open};
 use crate::event::Level;
 use crate::git::{self, Base, RemoteBase};
@@ -309,16 +310,14 @@ fn stages(manifest: &Manifest) -> Vec<Vec<PlannedSession>> {
 
 fn forge(manifest: &Manifest, base: Option<&str>, target: &str) -> Option<PlannedForge> {
     let forge = manifest.forge.as_ref()?;
-    // Where the target asked for is the base itself, the pull request goes there.
-    let asked = manifest.merge.target.as_str();
-    let default = if target == asked { base } else { Some(asked) }.map(str::to_owned);
+    let order = DeliveryOrder::of(manifest)?;
     Some(PlannedForge {
         provider: forge.target.provider(),
         repo: match &forge.target {
             ForgeTarget::Hosted { repo, .. } => Some(repo.to_string()),
             ForgeTarget::Local => None,
         },
-        base: forge.base.as_ref().map(ToString::to_string).or(default),
+        base: order.base(target, base),
         draft: forge.draft,
     })
 }

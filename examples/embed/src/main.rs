@@ -60,6 +60,7 @@ async fn main() -> Result<ExitCode> {
         keep: false,
         deliver: false,
         bundle: folder.path().join("result.bundle"),
+        pulls: folder.path().join("pulls"),
         run,
     };
 
@@ -97,6 +98,8 @@ fn engine(folder: &Path) -> Engine {
     Engine {
         git: Git::new("git", std::env::vars_os()),
         runtimes,
+        // The work stays on its branch: this program delivers nothing.
+        forges: HashMap::new(),
         scratch,
         cache,
         limits: Limits::default(),

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use smelt_core::git::{self, Git, Repository, RepositoryError};
 use smelt_core::id::{OwnerId, RunId};
-use smelt_core::manifest::RuntimeKind;
+use smelt_core::manifest::{RepoLocation, RuntimeKind};
 use smelt_core::outcome::{Failure, FailureKind, Outcome, chain};
 use smelt_core::port::{Runtime, SandboxError};
 use smelt_core::state::{JobFolder, LockError, RunFolder, RunState, StateFolder};
@@ -20,7 +20,7 @@ use smelt_core::text::count;
 use smelt_core::tree::remove_tree;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What was, or would be, removed.
@@ -64,6 +64,7 @@ pub async fn clean(args: &Clean) -> Result {
         args,
         git: wiring::git(&settings),
         owner,
+        cache: settings.cache.clone(),
         runtimes: runtimes.into_values().collect(),
         used,
         only,
@@ -96,6 +97,8 @@ struct Cleaner<'a> {
     args: &'a Clean,
     git: Git,
     owner: OwnerId,
+    /// Folder of what is kept between runs.
+    cache: PathBuf,
     runtimes: Vec<Arc<dyn Runtime>>,
     /// Runtimes that some run has used which this is about.
     used: HashSet<RuntimeKind>,
@@ -164,7 +167,7 @@ impl Cleaner<'_> {
     /// A run goes with its refs; it stays where they can't be dropped.
     async fn remove(&mut self, run: &RunFolder, state: Option<&RunState>) {
         if let Some(state) = state
-            && let Err(error) = self.drop_refs(run.id(), Path::new(&state.repo)).await
+            && let Err(error) = self.drop_refs(run.id(), &self.repository(&state.repo)).await
         {
             return self.cleaned.problems.push(format!("run {}: {}", run.id(), chain(&error)));
         }
@@ -175,11 +178,27 @@ impl Cleaner<'_> {
         }
     }
 
+    /// Where the repository `repo` of a run is: a URL's is its mirror.
+    fn repository(&self, repo: &str) -> PathBuf {
+        match RepoLocation::parse(repo, Path::new("/"), None) {
+            Ok(RepoLocation::Url(url)) => git::mirror_path(&self.cache, &url),
+            _ => PathBuf::from(repo),
+        }
+    }
+
     /// A run whose process is gone. Its work stays in its refs, as that of every failed run does.
     fn mark_interrupted(&mut self, run: &RunFolder, mut state: RunState) {
         let message = format!("process {} ended without finishing the run", state.pid);
-        state.outcome = Some(Outcome::Failed);
-        state.failure = Some(Failure::new(FailureKind::Fault, message));
+        let failure = Failure::new(FailureKind::Fault, message);
+        let is_deliverable = state.result_commit.is_some() && matches!(run.order(), Ok(Some(_)));
+        (state.outcome, state.failure) = match is_deliverable {
+            true => {
+                let again = format!("smelt deliver {} --run {}", state.job, state.run_id);
+                let failure = failure.hint(format!("the work is kept, `{again}` delivers it"));
+                (Some(Outcome::Undelivered), Some(failure))
+            }
+            false => (Some(Outcome::Failed), Some(failure)),
+        };
         state.finished_at = Some(state.updated_at);
         let marked = if self.args.dry_run { Ok(()) } else { run.amend(&state) };
         match marked {
@@ -195,7 +214,7 @@ impl Cleaner<'_> {
     ) -> std::result::Result<(), RepositoryError> {
         let repository = match Repository::open(&self.git, repo).await {
             Ok(repository) => repository,
-            // It is gone, and its refs with it; a URL's are in its mirror, and go with that.
+            // It is gone, and its refs with it.
             Err(RepositoryError::NoFolder { .. } | RepositoryError::NotARepository { .. }) => {
                 return Ok(());
             }

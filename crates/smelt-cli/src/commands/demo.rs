@@ -51,8 +51,8 @@ pub async fn demo(args: &Demo) -> Result {
     if exit == Exit::Success {
         let (job, folder) = (job.display(), folder.display());
         print::note(&format!(
-            "\nThe result is on a branch of {folder}/hello; your own files were not touched.\n\
-             The same by hand: smelt run {job} --dir {folder}"
+            "\nThe result is on a branch of {folder}/hello, and in the pull request above; your own files \
+             were not touched.\nThe same by hand: smelt run {job} --dir {folder}"
         ));
     }
     Ok(exit)

@@ -8,9 +8,11 @@ use crate::report::{complaint, print};
 use crate::settings::Settings;
 use crate::wiring;
 use serde::Serialize;
-use smelt_core::manifest::{Environment, ImageSource, Manifest, PullPolicy, RuntimeKind};
+use smelt_core::manifest::{Environment, Forge, ImageSource, Manifest, PullPolicy, RuntimeKind};
+use smelt_core::outcome::chain;
 use smelt_core::port::{Check, CheckState, Discard, Runtime, SandboxError};
 use smelt_server::config::ServerConfig;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The oldest git that has everything Smelt asks of it.
@@ -26,13 +28,13 @@ pub async fn doctor(args: &Doctor) -> Result {
     let settings = Settings::without_config()?;
     let mut sections =
         vec![Section { name: "this machine".into(), checks: machine(&settings).await }];
-    let environment = match &args.manifest {
-        Some(path) => Some(Manifest::read(path, settings.home.as_deref())?.0.environment),
+    let manifest = match &args.manifest {
+        Some(path) => Some(Manifest::read(path, settings.home.as_deref())?.0),
         None => None,
     };
+    let environment = manifest.as_ref().map(|manifest| &manifest.environment);
     let runtimes = wiring::runtimes(&settings, false);
-    let asked =
-        environment.as_ref().map(|environment| environment.runtime).or(args.runtime.map(kind));
+    let asked = environment.map(|environment| environment.runtime).or(args.runtime.map(kind));
     let wanted =
         asked.map_or_else(|| vec![RuntimeKind::Docker, RuntimeKind::Local], |kind| vec![kind]);
     let mut of_runtimes = Vec::new();
@@ -42,7 +44,7 @@ pub async fn doctor(args: &Doctor) -> Result {
             None => vec![missing_runtime(kind)],
         };
         if let (Some(environment), Some(runtime), false) =
-            (&environment, runtimes.get(&kind), is_sick(&checks))
+            (environment, runtimes.get(&kind), is_sick(&checks))
         {
             checks.extend(image(&**runtime, environment).await);
         }
@@ -52,6 +54,10 @@ pub async fn doctor(args: &Doctor) -> Result {
         any_will_do(&mut of_runtimes);
     }
     sections.extend(of_runtimes);
+    if let Some(target) = manifest.as_ref().and_then(|manifest| manifest.forge.as_ref()) {
+        let name = format!("the forge {}", target.target.provider());
+        sections.push(Section { name, checks: vec![forge(&settings, target).await] });
+    }
     if let Some(path) = &args.config {
         sections.push(Section { name: "the server's configuration".into(), checks: config(path) });
     }
@@ -137,9 +143,41 @@ async fn image(runtime: &dyn Runtime, environment: &Environment) -> Option<Check
                 SandboxError::Unavailable { hint, .. } => hint.as_deref(),
                 _ => None,
             };
-            check("image", CheckState::Missing, smelt_core::outcome::chain(&error), fix)
+            check("image", CheckState::Missing, chain(&error), fix)
         }
     })
+}
+
+/// Whether the job's forge would take its result as things are.
+async fn forge(settings: &Settings, forge: &Forge) -> Check {
+    let mut sources = settings.secrets.clone();
+    // Where the configuration can't be used, that was told already.
+    sources.configured = settings.read_config().unwrap_or_default();
+    let mut secrets = BTreeMap::new();
+    if let Some(name) = forge.target.token() {
+        let fix = "set it in the environment, or say in your configuration's [secrets] where it is";
+        match sources.fetch(name).await {
+            Ok(Some(secret)) => drop(secrets.insert(name.clone(), secret)),
+            Ok(None) => {
+                let found = format!("the secret `{name}` is missing");
+                return check("token", CheckState::Missing, found, Some(fix));
+            }
+            Err(error) => {
+                return check("token", CheckState::Missing, chain(&error), Some(fix));
+            }
+        }
+    }
+    match wiring::engine(settings, false).check_forge(forge, &secrets).await {
+        Ok(None) => check("pull requests", CheckState::Good, "files below .smelt/pulls", None),
+        Ok(Some(there)) => {
+            let found = format!("{}, which the token may push to", there.full_name);
+            check("pull requests", CheckState::Good, found, None)
+        }
+        Err(error) => {
+            let (found, fix) = (chain(&error), error.hint());
+            check("pull requests", CheckState::Missing, found, Some(&fix))
+        }
+    }
 }
 
 async fn machine(settings: &Settings) -> Vec<Check> {
@@ -153,7 +191,7 @@ fn check(name: &str, state: CheckState, found: impl Into<String>, fix: Option<&s
 async fn git(settings: &Settings) -> Check {
     let fix = Some("install git: apt install git, dnf install git, brew install git");
     match wiring::git(settings).as_user().args(["--version"]).text().await {
-        Err(error) => check("git", CheckState::Missing, smelt_core::outcome::chain(&error), fix),
+        Err(error) => check("git", CheckState::Missing, chain(&error), fix),
         Ok(told) => {
             let version = told.split_whitespace().nth(2).unwrap_or_default();
             let mut numbers = version.split('.').filter_map(|part| part.parse().ok());

@@ -1,29 +1,25 @@
 //! One run, from its secrets to its summary.
 
 use super::cache::{self, CacheHold};
-use crate::args::{OutputMode, RunOptions};
+use super::stage::Stage;
+use crate::args::RunOptions;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::report::run::RunReporter;
-use crate::report::summary::{Surroundings, of_run};
-use crate::report::{junit, print};
+use crate::report::{junit, print, step_summary};
 use crate::settings::Settings;
 use crate::wiring;
 use jiff::Timestamp;
+use smelt_core::delivery::DeliveryOrder;
 use smelt_core::engine::Engine;
 use smelt_core::event::channel;
-use smelt_core::manifest::Manifest;
-use smelt_core::name::SecretName;
-use smelt_core::port::{Cancellation, JobRequest, JobRunner};
+use smelt_core::manifest::{Forge, Manifest};
+use smelt_core::name::{JobName, SecretName};
+use smelt_core::port::{JobRequest, JobRunner};
 use smelt_core::secret::Secret;
-use smelt_core::state::{
-    Follower, JobLock, LockError, Recorded, Recorder, RunFolder, RunState, StateFolder, Wake,
-};
+use smelt_core::state::{JobLock, LockError, Recorder, StateFolder, Wake};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
 use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// The file for the gates' verdicts, opened before the run: where it can't be written is told in
 /// time.
@@ -49,10 +45,10 @@ impl Report {
 pub struct Execution {
     engine: Engine,
     request: JobRequest,
-    folder: RunFolder,
-    output: Option<OutputMode>,
-    json: bool,
+    stage: Stage,
     report: Option<Report>,
+    /// The file in which a build server wants a summary of the step.
+    step_summary: Option<PathBuf>,
     /// Held for as long as the run goes on.
     _held: (JobLock, CacheHold),
 }
@@ -65,12 +61,15 @@ impl Execution {
         options: &RunOptions,
     ) -> Result<Self> {
         let deliver = !options.no_pr;
-        let secrets = fetch_secrets(settings, &manifest, deliver).await?;
+        let secrets = fetch_secrets(settings, manifest.needed_secrets(deliver)).await?;
+        if let Some(forge) = manifest.forge.as_ref().filter(|_| deliver) {
+            check_token(forge, &secrets)?;
+        }
         let engine = wiring::engine(settings, options.unsandboxed);
         let state = StateFolder::find_or_create(&options.dir.dir)?;
         let job = state.job(&manifest.job.name);
         let run = job.next_run(Timestamp::now());
-        let lock = job.lock(&run).await.map_err(|error| refused(&manifest, error))?;
+        let lock = job.lock(&run).await.map_err(|error| refused(&manifest.job.name, error))?;
         let cache = cache::hold(&settings.cache).await?;
         let report = options.report.clone().map(Report::open).transpose()?;
         let folder = job.run(&run);
@@ -81,112 +80,51 @@ impl Execution {
             keep: options.keep,
             deliver,
             bundle: folder.bundle(),
+            pulls: state.pulls(),
             run,
         };
-        let (output, json) = (options.output, options.json);
-        Ok(Self { engine, request, folder, output, json, report, _held: (lock, cache) })
+        let stage = Stage { folder, output: options.output, json: options.json };
+        let step_summary = step_summary::file(settings);
+        Ok(Self { engine, request, stage, report, step_summary, _held: (lock, cache) })
     }
 
     /// Runs it, shows it, and sums it up.
     pub async fn run(self) -> Result {
-        let wake = Wake::default();
-        let recorder = Recorder::create(self.folder.clone(), wake.clone())?;
-        let (events, stream) = channel();
-        let recording = tokio::task::spawn_blocking(move || recorder.record(stream));
-        let mut reporter = RunReporter::new(self.output, self.json);
-        let mut follower = Follower::own(&self.folder.events(), wake)?;
-        let cancellation = Cancellation::default();
-        let signals = tokio::spawn(obey_signals(cancellation.clone()));
-        let request = self.request.clone();
-        let engine = self.engine.clone();
-        let run = tokio::spawn(async move { engine.run(request, events, cancellation).await });
-        // What has been written is shown, however fast it came and however slow the terminal is.
-        let show = async {
-            while let Some(event) = follower.next(|| !recording.is_finished()).await? {
-                reporter.show(&event)?;
-                if event.is_last() {
-                    break;
-                }
-            }
-            io::Result::Ok(())
-        };
-        let shown = show.await;
-        let conclusion = run.await.map_err(io::Error::other)?;
-        let recorded = recording.await.map_err(io::Error::other)?;
-        signals.abort();
-        let summarize = reporter.end();
-        if let Err(error) = shown {
-            // A run whose reader has gone is carried through all the same.
-            tracing::debug!(%error, "the run could not be shown");
+        if let Some(order) = DeliveryOrder::of(&self.request.manifest) {
+            self.stage.folder.keep_order(&order)?;
         }
-        let state = self.written_down(&recorded);
-        if let (Some(Report { path, .. }), Some(state)) = (&self.report, &state)
+        let wake = Wake::default();
+        let recorder = Recorder::create(self.stage.folder.clone(), wake.clone())?;
+        let (request, engine) = (self.request.clone(), self.engine.clone());
+        let run =
+            |events, cancellation| async move { engine.run(request, events, cancellation).await };
+        let played = self.stage.play(recorder, wake, channel(), run).await?;
+        if let (Some(Report { path, .. }), Some(state)) = (&self.report, &played.state)
             && let Err(error) = junit::write(state, path)
         {
             let path = path.display();
             print::note(&format!("warning: the report `{path}` could not be written: {error}"));
         }
-        if let Some(state) = state.filter(|_| summarize)
-            && let Err(error) = self.sum_up(&state)
+        if let (Some(path), Some(state)) = (&self.step_summary, &played.state)
+            && let Err(error) = step_summary::append(state, &self.request.manifest, path)
         {
-            // The exit code tells how the run ended, also where nobody reads on.
-            print::note(&format!("warning: the summary could not be printed: {error}"));
-        }
-        Ok(Exit::from(&conclusion))
-    }
-
-    fn written_down(&self, recorded: &Recorded) -> Option<RunState> {
-        if let Some(problem) = &recorded.problem {
-            let folder = self.folder.path().display();
+            let path = path.display();
             print::note(&format!(
-                "warning: the run could not be written down in {folder}: {problem}"
+                "warning: the step's summary `{path}` could not be written: {error}"
             ));
         }
-        recorded.state.clone()
-    }
-
-    fn sum_up(&self, state: &RunState) -> io::Result<()> {
-        let here = std::env::current_dir()?;
-        let around = Surroundings {
-            here: &here,
-            now: Timestamp::now(),
-            alive: true,
-            folder: self.folder.path(),
-        };
-        print::result(&of_run(state, &around))
+        self.stage.sum_up(&played);
+        Ok(Exit::from(&played.conclusion))
     }
 }
 
-/// The first signal stops the run, the second one at once.
-async fn obey_signals(cancellation: Cancellation) {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let Ok(mut signals) = kinds.into_iter().map(signal).collect::<io::Result<Vec<_>>>() else {
-        return;
-    };
-    let [interrupt, terminate, hangup] = signals.as_mut_slice() else { return };
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-        if cancellation.stop.is_cancelled() {
-            cancellation.abort.cancel();
-            print::note("stopping at once");
-        } else {
-            cancellation.stop.cancel();
-            print::note("stopping; once more to stop at once");
-        }
-    }
-}
-
-fn refused(manifest: &Manifest, error: LockError) -> CliError {
+/// Why a job can't be taken.
+pub fn refused(job: &JobName, error: LockError) -> CliError {
     match error {
         LockError::Held(holder) => {
             let pid =
                 holder.pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"));
             let run = holder.run_id.map(|run| format!(" as run {run}")).unwrap_or_default();
-            let job = &manifest.job.name;
             if holder.pid.is_some() && run.is_empty() {
                 return CliError::told(Exit::Failed, format!("`{job}` is being cleaned, by {pid}"))
                     .hint("try again when that has ended");
@@ -198,15 +136,28 @@ fn refused(manifest: &Manifest, error: LockError) -> CliError {
     }
 }
 
-/// The secrets that the manifest names; all that are missing are told at once.
-async fn fetch_secrets(
+/// What can't be a token is told before anything is provisioned.
+fn check_token(forge: &Forge, secrets: &BTreeMap<SecretName, Secret>) -> Result<()> {
+    let Some((name, token)) = forge.target.token().and_then(|name| secrets.get_key_value(name))
+    else {
+        return Ok(());
+    };
+    if token.expose().chars().all(|c| c.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let message = format!("the secret `{name}` is no token: it holds spaces or other characters");
+    Err(CliError::told(Exit::Invalid, message)
+        .hint("give the token alone, without quotes or words"))
+}
+
+/// The secrets called `names`; all that are missing are told at once.
+pub async fn fetch_secrets(
     settings: &Settings,
-    manifest: &Manifest,
-    deliver: bool,
+    names: impl IntoIterator<Item = &SecretName>,
 ) -> Result<BTreeMap<SecretName, Secret>> {
     let mut found = BTreeMap::new();
     let mut missing = Vec::new();
-    for name in manifest.needed_secrets(deliver) {
+    for name in names {
         let secret = settings.secrets.fetch(name).await;
         match secret.map_err(|error| CliError::new(Exit::Invalid, error))? {
             Some(secret) => {

@@ -34,16 +34,16 @@ pub async fn logs(args: &Logs) -> Result {
     })?;
     // Of a run that was over before its events were read, they are all there.
     let over = !job.is_running(run.id());
+    let mut ended = false;
     let alive = || args.follow && job.is_running(run.id());
     while let Some(event) = follower.next(alive).await? {
         if session.as_ref().is_none_or(|session| is_about(&event.what, session)) {
             show(&event, args.json)?;
         }
-        if event.is_last() {
-            return Ok(Exit::Success);
-        }
+        // There is more where its result was delivered later.
+        ended |= event.is_last();
     }
-    if over || args.follow {
+    if !ended && (over || args.follow) {
         print::note(&format!("run {} was interrupted: its process is gone", run.id()));
     }
     Ok(Exit::Success)

@@ -15,13 +15,24 @@ pub fn tell(error: &CliError) {
             note(&summary(problems));
         }
         CliError::Other { error, hint, .. } => {
-            let chain: Vec<_> = error.chain().map(|cause| clean_text(&cause.to_string())).collect();
-            note(&format!("{}: {}", styled(BAD, "error"), chain.join(": ")));
+            note(&format!("{}: {}", styled(BAD, "error"), causes(error)));
             if let Some(hint) = hint {
                 note(&format!("  {}: {}", styled(CAREFUL, "help"), clean_text(hint)));
             }
         }
     }
+}
+
+/// `error` in one line, for something that goes on without what failed.
+pub fn in_a_line(error: &CliError) -> String {
+    match error {
+        CliError::Document(problems) => clean_inline(&problems.to_string()).into_owned(),
+        CliError::Other { error, .. } => clean_inline(&causes(error)).into_owned(),
+    }
+}
+
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().map(|cause| clean_text(&cause.to_string())).collect::<Vec<_>>().join(": ")
 }
 
 /// Tells every problem of a document, each with the line it is about.

@@ -1,7 +1,7 @@
 //! Events as plain lines, for wherever no terminal is.
 
 use super::words::{millis, short};
-use smelt_core::event::{GateReport, GateStage, JobEvent, Level, OutputSource};
+use smelt_core::event::{GateReport, GateStage, JobEvent, Level, OutputSource, PullState};
 use smelt_core::name::SessionName;
 use smelt_core::text::{clean_inline, count};
 
@@ -86,6 +86,25 @@ fn told(event: &JobEvent) -> String {
         JobEvent::ResultWritten { branch, bundle, commit, .. } => {
             let place = bundle.as_ref().unwrap_or(branch);
             format!("result {} in {place}", short(commit))
+        }
+        JobEvent::DeliveryNotice { level, message } => {
+            let level = if *level == Level::Warning { "warning: " } else { "" };
+            format!("{level}{message}")
+        }
+        JobEvent::ResultKept { commit, reference } => {
+            format!("result {} kept as {reference}", short(commit))
+        }
+        JobEvent::BranchPushed { url, branch, commit } => {
+            format!("pushed {} to {branch} of {url}", short(commit))
+        }
+        JobEvent::PullRequest { number, url, state, draft, base, is_new, .. } => {
+            let draft = if *draft { "draft " } else { "" };
+            let done = match (state, is_new) {
+                (PullState::Open, true) => "opened",
+                (PullState::Open, false) => "updated",
+                (state, _) => state.as_str(),
+            };
+            format!("{draft}pull request {number} to {base} {done}: {url}")
         }
         JobEvent::RunFinished { conclusion, duration_ms } => {
             format!("== {} ({})", conclusion.outcome, millis(*duration_ms))

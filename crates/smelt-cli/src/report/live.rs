@@ -45,10 +45,16 @@ impl Live {
             JobEvent::BaseResolved { .. } | JobEvent::SandboxReady { .. } => {
                 self.say(&styled(DIM, of_event(event)));
             }
-            JobEvent::Notice { level: Level::Warning, .. } | JobEvent::MergeConflict { .. } => {
+            JobEvent::Notice { level: Level::Warning, .. }
+            | JobEvent::DeliveryNotice { level: Level::Warning, .. }
+            | JobEvent::MergeConflict { .. } => {
                 self.say(&styled(CAREFUL, of_event(event)));
             }
-            JobEvent::Notice { .. } | JobEvent::Merged { .. } => {
+            JobEvent::Notice { .. }
+            | JobEvent::DeliveryNotice { .. }
+            | JobEvent::Merged { .. }
+            | JobEvent::BranchPushed { .. }
+            | JobEvent::PullRequest { .. } => {
                 self.say(&of_event(event));
             }
             JobEvent::SessionStarted { session } => self.start(session),

@@ -7,6 +7,8 @@ pub mod line;
 pub mod live;
 pub mod plan;
 pub mod print;
+pub mod pull;
 pub mod run;
+pub mod step_summary;
 pub mod summary;
 pub mod words;

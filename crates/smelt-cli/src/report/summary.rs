@@ -1,9 +1,11 @@
 //! A run in a few lines: how it ended, what each session did, where the work is, what to do next.
 
 use super::print::{BAD, BOLD, CAREFUL, DIM, GOOD, styled};
+use super::pull;
 use super::words::{duration, git_in, millis, quoted, short};
 use jiff::Timestamp;
-use smelt_core::event::{GateReport, SessionState, Usage};
+use smelt_core::event::{GateReport, PullState, SessionState, Usage};
+use smelt_core::git;
 use smelt_core::outcome::Outcome;
 use smelt_core::state::{RunState, SessionRecord};
 use smelt_core::text::{clean_inline, clean_text, count};
@@ -143,7 +145,8 @@ fn facts(state: &RunState, around: &Surroundings<'_>) -> Vec<(&'static str, Stri
     let mut facts = Vec::new();
     if let Some(commit) = &state.result_commit {
         let place = state.result_bundle.as_ref().or(state.result_branch.as_ref());
-        let place = place.map_or("", String::as_str);
+        let kept = git::refs::result(&state.run_id);
+        let place = place.unwrap_or(&kept);
         facts.push(("result", format!("{place} at {}", short(commit))));
         let changes = format!(
             "{}, {} changed (+{} -{})",
@@ -153,6 +156,14 @@ fn facts(state: &RunState, around: &Surroundings<'_>) -> Vec<(&'static str, Stri
             state.deletions
         );
         facts.push(("changes", changes));
+    }
+    if let Some(pull) = &state.pr {
+        facts.push(("pull", format!("{} ({})", pull.url, pull::state(pull))));
+        facts.push(("ci", pull::ci(pull.ci, &pull.checks)));
+        facts.push(("reviews", pull::reviews(pull.reviews, &pull.reviewers)));
+        if pull.comments > 0 {
+            facts.push(("comments", pull.comments.to_string()));
+        }
     }
     if let Some(base) = &state.base_commit {
         let name = state.base_branch.as_deref().unwrap_or(&state.base_ref);
@@ -169,20 +180,44 @@ fn facts(state: &RunState, around: &Surroundings<'_>) -> Vec<(&'static str, Stri
     facts
 }
 
+/// `--dir`, where the run's state folder is not found from here.
+fn dir_option(around: &Surroundings<'_>) -> String {
+    // <dir>/.smelt/runs/<job>/<run>
+    match around.folder.ancestors().nth(4) {
+        Some(dir) if !around.here.starts_with(dir) => {
+            format!(" --dir {}", quoted(&dir.to_string_lossy()))
+        }
+        _ => String::new(),
+    }
+}
+
 /// What to do next, as commands.
 fn next(state: &RunState, around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
     let Some(base) = &state.base_commit else { return Vec::new() };
     let git = git_in(Path::new(&state.repo), around.here);
+    let job = format!("{}{}", state.job, dir_option(around));
+    let open = state.pr.as_ref().filter(|pull| pull.state == PullState::Open);
+    let watch = open.map(|_| ("watch", format!("smelt watch {job}")));
+    // One that is a file is merged here.
+    if open.is_some_and(|pull| pull.url.starts_with("http")) {
+        return watch.into_iter().collect();
+    }
+    let is_undelivered = state.outcome == Some(Outcome::Undelivered) && state.forge.is_some();
+    if is_undelivered && state.result_commit.is_some() {
+        return vec![("deliver", format!("smelt deliver {job} --run {}", state.run_id))];
+    }
     if let (Some(bundle), Some(branch)) = (&state.result_bundle, &state.result_branch) {
         return vec![("fetch", format!("git fetch {} {branch}:{branch}", quoted(bundle)))];
     }
     if let Some(branch) = &state.result_branch {
         let branch = quoted(branch);
-        return vec![
+        let mut next = vec![
             ("look", format!("{git} log --stat {}..{branch}", short(base))),
             ("compare", format!("{git} diff {}...{branch}", short(base))),
             ("take", format!("{git} merge {branch}")),
         ];
+        next.extend(watch);
+        return next;
     }
     let mut next = Vec::new();
     for session in &state.sessions {

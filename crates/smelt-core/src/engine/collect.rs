@@ -111,11 +111,12 @@ pub(super) fn worse(verdict: &Verdict, failure: Failure) -> Conclusion {
         Verdict::Passed(_) => failure.into(),
         // Sessions whose sandbox went away with its engine tell no more than that.
         Verdict::Not(Conclusion { outcome: Outcome::Failed, .. })
+        | Verdict::Draft(_, Conclusion { outcome: Outcome::Failed, .. })
             if failure.kind == FailureKind::Unavailable =>
         {
             failure.into()
         }
-        Verdict::Not(conclusion) => {
+        Verdict::Not(conclusion) | Verdict::Draft(_, conclusion) => {
             let failure = conclusion.failure.clone().unwrap_or(failure);
             Conclusion { outcome: conclusion.outcome, failure: Some(failure) }
         }
@@ -135,10 +136,7 @@ async fn collect(
     let base = &prepared.base.commit;
     // A session that has changed nothing has nothing to be kept.
     work.sessions.retain(|(_, commit)| commit != base);
-    let result = match &work.verdict {
-        Verdict::Passed(commit) if commit != base => Some(commit),
-        _ => None,
-    };
+    let result = work.verdict.commit().filter(|commit| *commit != base);
     if work.sessions.is_empty() && result.is_none() {
         return Ok(Vec::new());
     }

@@ -2,12 +2,15 @@
 
 use super::Context;
 use super::collect::Checked;
+use super::forge::{Place, Work};
 use super::phase::{Delivering, Phase, Prepared, Verdict};
 use super::teardown;
+use crate::delivery::DeliveryOrder;
 use crate::event::JobEvent;
 use crate::git::{self, Oid, Publication, Stat, WriteError};
 use crate::manifest::RepoLocation;
 use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
+use crate::port::JobRequest;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,18 +21,26 @@ impl Delivering {
     pub(super) async fn step(self, context: &Context<'_>) -> Phase {
         let Self { prepared, sandbox, verdict, mut checked } = self;
         let verdict = unless_interrupted_since(context, verdict, &mut checked);
-        let delivery = in_time(context, &prepared, &verdict, &checked);
+        let delivery = async {
+            match in_time(context, &prepared, &verdict, &checked).await {
+                Ok(conclusion) => {
+                    to_forge(context, &prepared, &verdict, &checked, conclusion).await
+                }
+                Err(conclusion) => conclusion,
+            }
+        };
         let (conclusion, _) = tokio::join!(delivery, teardown::release(context, &*sandbox));
         Phase::end(conclusion)
     }
 }
 
+/// Keeps the work, in the repository or in a bundle; an error where that fails.
 async fn in_time(
     context: &Context<'_>,
     prepared: &Prepared,
     verdict: &Verdict,
     checked: &[Checked],
-) -> Conclusion {
+) -> Result<Conclusion, Conclusion> {
     let delivery = async {
         for (n, checked) in checked.iter().enumerate() {
             match &context.request.manifest.job.repo {
@@ -40,13 +51,49 @@ async fn in_time(
         Ok(())
     };
     match context.clock.salvage(DEADLINE, delivery).await {
-        Ok(Ok(())) => conclusion(verdict, &prepared.base.commit),
-        Ok(Err(conclusion)) => conclusion,
+        Ok(Ok(())) => Ok(conclusion(verdict, &prepared.base.commit)),
+        Ok(Err(conclusion)) => Err(conclusion),
         Err(interrupt) => {
             let failure = Failure::new(FailureKind::Fault, "the work could not be kept in time");
-            Conclusion { outcome: interrupt.outcome(), failure: Some(failure) }
+            Err(Conclusion { outcome: interrupt.outcome(), failure: Some(failure) })
         }
     }
+}
+
+/// Delivers the result, where there is one and a forge for it.
+async fn to_forge(
+    context: &Context<'_>,
+    prepared: &Prepared,
+    verdict: &Verdict,
+    checked: &[Checked],
+    conclusion: Conclusion,
+) -> Conclusion {
+    let JobRequest { manifest, secrets, pulls, deliver, .. } = context.request;
+    let order = DeliveryOrder::of(manifest).filter(|_| *deliver);
+    let result = checked.iter().find_map(|c| Some((&c.quarantine, c.result.as_ref()?)));
+    let (Some(order), Some((quarantine, commit)), Some(_)) = (order, result, verdict.commit())
+    else {
+        return conclusion;
+    };
+    let Some(state) = context.record.state() else { return conclusion };
+    let place = Place {
+        engine: context.engine,
+        order: &order,
+        token: order.forge.target.token().and_then(|name| secrets.get(name)),
+        pulls,
+        repository: &prepared.repository,
+        quarantine,
+        redactor: &context.redactor,
+        events: context.events,
+        clock: &context.clock,
+    };
+    let work = Work {
+        state: &state,
+        base: &prepared.base.commit,
+        commit,
+        target: prepared.target.as_str(),
+    };
+    place.conclude(&work, conclusion).await
 }
 
 /// A run that was stopped after its gates had passed writes no result; its sessions are kept.
@@ -56,7 +103,7 @@ fn unless_interrupted_since(
     checked: &mut [Checked],
 ) -> Verdict {
     match (&verdict, context.clock.interrupt()) {
-        (Verdict::Passed(_), Some(interrupt)) => {
+        (Verdict::Passed(_) | Verdict::Draft(..), Some(interrupt)) => {
             checked.iter_mut().for_each(|checked| checked.result = None);
             Verdict::Not(interrupt.outcome().into())
         }
@@ -68,7 +115,7 @@ fn conclusion(verdict: &Verdict, base: &Oid) -> Conclusion {
     match verdict {
         Verdict::Passed(commit) if commit == base => Outcome::NoChanges.into(),
         Verdict::Passed(_) => Outcome::Complete.into(),
-        Verdict::Not(conclusion) => conclusion.clone(),
+        Verdict::Draft(_, conclusion) | Verdict::Not(conclusion) => conclusion.clone(),
     }
 }
 
@@ -102,6 +149,10 @@ async fn into_repository(
     published.map_err(|error| Failure::from_error(FailureKind::Fault, &error))?;
     tell_kept(context, checked, None);
     if let Some(commit) = &checked.result {
+        context.events.emit(JobEvent::ResultKept {
+            commit: commit.to_string(),
+            reference: git::refs::result(&context.request.run),
+        });
         git::write_branch(repository, target, commit, base.branch.as_deref())
             .await
             .map_err(|error| undelivered(&error))?;
@@ -116,9 +167,15 @@ async fn into_bundle(
     checked: &Checked,
     n: usize,
 ) -> Result<(), Conclusion> {
-    let Prepared { base, target, .. } = prepared;
+    let Prepared { repository, base, target, .. } = prepared;
     let bundle = nth(&context.request.bundle, n);
     let publication = checked.publication(context);
+    if context.request.manifest.forge.is_some() {
+        // A later run, or a later delivery, knows by its mirror what was pushed.
+        git::publish(repository, &checked.quarantine, &publication)
+            .await
+            .map_err(|error| Failure::from_error(FailureKind::Fault, &error))?;
+    }
     git::write_bundle(&checked.quarantine, &base.commit, &publication, target, &bundle)
         .await
         .map_err(|error| Failure::from_error(FailureKind::Fault, &error))?;

@@ -5,7 +5,7 @@ use super::clock::Interrupt;
 use super::phase::{Collecting, Executing, Phase, Prepared, Verdict, Work};
 use super::provision::{of_sandbox, seal};
 use crate::event::{OutputSource, SessionState};
-use crate::manifest::{Environment, Orchestrator as Kind, RuntimeKind};
+use crate::manifest::{Environment, OnGatesFailed, Orchestrator as Kind, RuntimeKind};
 use crate::name::JobName;
 use crate::orchestrator::{Assay, Direct, Orchestrator};
 use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
@@ -58,6 +58,9 @@ async fn execute(
     }
     let ends = orchestrator.run(&floor).await;
     let verdict = match verdict_of(&ends, clock.interrupt(), &request.manifest.job.name) {
+        Some(conclusion) if conclusion.outcome == Outcome::GatesFailed && wants_draft(&floor) => {
+            draft(&floor, orchestrator, &ends, conclusion).await
+        }
         Some(conclusion) => Verdict::Not(conclusion),
         None => merge(&floor, orchestrator, &ends).await,
     };
@@ -149,9 +152,41 @@ async fn merge(floor: &Floor<'_>, orchestrator: &dyn Orchestrator, ends: &Ends) 
         Err(interrupt) => Verdict::Not(interrupt.outcome().into()),
         Ok(Ok(Merged::Commit(commit))) => Verdict::Passed(commit),
         Ok(Ok(Merged::Conflict)) => Verdict::Not(Outcome::Conflict.into()),
-        Ok(Ok(Merged::Gates(SessionState::TimedOut))) => Verdict::Not(Outcome::TimedOut.into()),
-        Ok(Ok(Merged::Gates(_))) => Verdict::Not(Outcome::GatesFailed.into()),
+        Ok(Ok(Merged::Gates(SessionState::TimedOut, _))) => Verdict::Not(Outcome::TimedOut.into()),
+        Ok(Ok(Merged::Gates(_, commit))) if wants_draft(floor) => {
+            Verdict::Draft(commit, Outcome::GatesFailed.into())
+        }
+        Ok(Ok(Merged::Gates(..))) => Verdict::Not(Outcome::GatesFailed.into()),
         Ok(Err(error)) => of_git(&error).into(),
+    }
+}
+
+/// Whether work is worth something also where not all of it passed.
+fn wants_draft(floor: &Floor<'_>) -> bool {
+    let forge = floor.manifest().forge.as_ref();
+    forge.is_some_and(|forge| forge.on_gates_failed == OnGatesFailed::Draft)
+}
+
+/// The work of the sessions that passed, merged, where there is any. However that goes, the run's
+/// gates have failed.
+async fn draft(
+    floor: &Floor<'_>,
+    orchestrator: &dyn Orchestrator,
+    ends: &Ends,
+    conclusion: Conclusion,
+) -> Verdict {
+    let passed = ends.iter().filter(|(_, end)| end.state == SessionState::Passed);
+    let passed: Ends = passed.map(|(name, end)| (name.clone(), end.clone())).collect();
+    match merge(floor, orchestrator, &passed).await {
+        Verdict::Passed(commit) | Verdict::Draft(commit, _) if commit != floor.base.commit => {
+            Verdict::Draft(commit, conclusion)
+        }
+        Verdict::Not(other) if other.outcome != Outcome::GatesFailed => {
+            let why = other.failure.map_or_else(|| other.outcome.to_string(), |f| f.message);
+            floor.warn(None, format!("there is no draft: what passed could not be merged ({why})"));
+            Verdict::Not(conclusion)
+        }
+        _ => Verdict::Not(conclusion),
     }
 }
 

@@ -4,20 +4,23 @@ mod clock;
 mod collect;
 mod deliver;
 mod execute;
+mod forge;
 mod phase;
 mod prepare;
 mod provision;
 mod teardown;
 
 pub(crate) use clock::{Clock, Interrupt};
+pub use forge::PastRun;
 pub(crate) use prepare::{not_there_yet, notices, of_mirror, open};
 
 use crate::event::{self, EventSink, JobEvent, SessionPlan};
 use crate::git::{Git, Limits};
-use crate::manifest::RuntimeKind;
+use crate::manifest::{ForgeProvider, RuntimeKind};
 use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
-use crate::port::{Cancellation, JobRequest, JobRunner, Runtime};
+use crate::port::{Cancellation, ForgeConnector, JobRequest, JobRunner, Runtime};
 use crate::secret::Redactor;
+use crate::state::Record;
 use async_trait::async_trait;
 use futures::FutureExt;
 use phase::{Delivering, Phase, Preparing};
@@ -34,6 +37,8 @@ pub struct Engine {
     pub git: Git,
     /// The runtimes there are, by kind.
     pub runtimes: HashMap<RuntimeKind, Arc<dyn Runtime>>,
+    /// The forges there are, by kind.
+    pub forges: HashMap<ForgeProvider, Arc<dyn ForgeConnector>>,
     /// Folder in which each run gets one of its own, removed when it ends.
     pub scratch: PathBuf,
     /// Folder for what is kept between runs: mirrors of URLs.
@@ -49,6 +54,8 @@ pub(crate) struct Context<'a> {
     pub(crate) events: &'a EventSink,
     pub(crate) clock: Clock,
     pub(crate) redactor: Redactor,
+    /// What is known of the run.
+    pub(crate) record: Record,
 }
 
 impl<'a> Context<'a> {
@@ -59,7 +66,7 @@ impl<'a> Context<'a> {
         clock: Clock,
     ) -> Self {
         let redactor = Redactor::new(request.secrets.values());
-        Self { engine, request, events, clock, redactor }
+        Self { engine, request, events, clock, redactor, record: Record::default() }
     }
 
     /// The folder of this run alone.
@@ -78,6 +85,7 @@ impl<'a> Context<'a> {
 /// any. Deliver it: until then what the run has made is still there.
 pub struct Executed {
     end: Half,
+    record: Record,
     clock: Clock,
     started: Instant,
 }
@@ -108,6 +116,8 @@ impl Engine {
         cancellation: Cancellation,
     ) -> Executed {
         let started = Instant::now();
+        let record = Record::default();
+        let events = &record.listen(events);
         let job = &request.manifest.job;
         let sessions = request.manifest.sessions.iter();
         events.emit(JobEvent::RunStarted {
@@ -117,13 +127,14 @@ impl Engine {
             base_ref: job.base_ref.clone(),
             runtime: request.manifest.environment.runtime,
             orchestrator: request.manifest.orchestrator.kind(),
+            forge: request.manifest.forge.as_ref().map(|forge| forge.target.provider()),
             sessions: sessions
                 .map(|s| SessionPlan { name: s.name.clone(), depends_on: s.depends_on.clone() })
                 .collect(),
         });
         let clock = Clock::new(job.timeout, cancellation);
         let context = Context::new(self, request, events, clock.clone());
-        Executed { end: first_half(&context).await, clock, started }
+        Executed { end: first_half(&context).await, record, clock, started }
     }
 
     /// The second half: the work is put where it belongs, and what is left of the run is removed.
@@ -133,8 +144,9 @@ impl Engine {
         executed: Executed,
         events: &EventSink,
     ) -> Conclusion {
-        let Executed { end, clock, started } = executed;
-        let context = Context::new(self, request, events, clock);
+        let Executed { end, record, clock, started } = executed;
+        let events = &record.listen(events);
+        let context = Context { record, ..Context::new(self, request, events, clock) };
         let conclusion = match end {
             Half::Ended(conclusion) => conclusion,
             Half::Work(work) => second_half(&context, Phase::Delivering(*work)).await,
@@ -155,7 +167,9 @@ impl JobRunner for Engine {
         events: EventSink,
         cancellation: Cancellation,
     ) -> Conclusion {
-        let executed = self.execute(&request, &events, cancellation).await;
+        let foresight = self.foresee_delivery(&request, &events);
+        let execution = self.execute(&request, &events, cancellation);
+        let executed = forge::in_company(execution, foresight).await;
         self.deliver(&request, executed, &events).await
     }
 }

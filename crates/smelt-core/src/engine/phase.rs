@@ -85,6 +85,8 @@ pub(crate) struct Work {
 pub(crate) enum Verdict {
     /// Everything passed; this commit holds the work.
     Passed(Oid),
+    /// Not everything did; this commit holds what did, for a draft.
+    Draft(Oid, Conclusion),
     /// Not everything did.
     Not(Conclusion),
 }
@@ -109,6 +111,16 @@ pub(crate) struct Delivering {
 pub(crate) struct TearingDown {
     pub(crate) sandbox: Option<Box<dyn Sandbox>>,
     pub(crate) conclusion: Conclusion,
+}
+
+impl Verdict {
+    /// The commit that holds the work.
+    pub(crate) fn commit(&self) -> Option<&Oid> {
+        match self {
+            Self::Passed(commit) | Self::Draft(commit, _) => Some(commit),
+            Self::Not(_) => None,
+        }
+    }
 }
 
 impl From<Failure> for Verdict {

@@ -277,8 +277,11 @@ pub(crate) fn not_there_yet(
     let runtime = manifest.environment.runtime;
     let (what, hint) = if !engine.runtimes.contains_key(&runtime) {
         (format!("the `{runtime}` runtime"), "set `runtime = \"local\"` in `[environment]`")
-    } else if manifest.forge.is_some() && delivers {
-        ("delivery to a forge".into(), "run with --no-pr: the result stays on its branch")
+    } else if let Some(forge) = manifest.forge.as_ref().filter(|_| delivers)
+        && !engine.forges.contains_key(&forge.target.provider())
+    {
+        let provider = forge.target.provider();
+        (format!("the forge `{provider}`"), "run with --no-pr: the result stays on its branch")
     } else if !manifest.notify.is_empty() {
         ("`[[notify]]`".into(), "take the section out")
     } else {

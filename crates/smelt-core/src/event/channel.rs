@@ -11,9 +11,14 @@ const OUTPUT_BUDGET: usize = 1 << 20;
 /// Emitting never waits and never fails, however slow the reader is or if it is gone; only the
 /// output of sandboxed processes is held back, so that memory stays bounded.
 pub fn channel() -> (EventSink, EventStream) {
+    channel_after(0)
+}
+
+/// The same, for a run of which `emitted` events were read before.
+pub fn channel_after(emitted: u64) -> (EventSink, EventStream) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let budget = Arc::new(Semaphore::new(OUTPUT_BUDGET));
-    (EventSink { sender, budget }, EventStream { receiver, emitted: 0 })
+    (EventSink { sender, budget, tap: None }, EventStream { receiver, emitted })
 }
 
 struct Emitted {
@@ -24,16 +29,30 @@ struct Emitted {
 }
 
 /// Where the engine emits its events.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct EventSink {
     sender: mpsc::UnboundedSender<Emitted>,
     budget: Arc<Semaphore>,
+    tap: Option<Tap>,
 }
 
+/// Hears what is emitted, at once.
+type Tap = Arc<dyn Fn(&Event) + Send + Sync>;
+
 impl EventSink {
+    /// The same sink, of whose events `tap` hears at once; not of output. What it hears is not
+    /// numbered yet.
+    #[must_use]
+    pub fn tap(&self, tap: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self { tap: Some(Arc::new(tap)), ..self.clone() }
+    }
+
     /// Emits `what`, at once.
     pub fn emit(&self, what: JobEvent) {
-        self.send(what, None);
+        let Some(tap) = &self.tap else { return self.send(Timestamp::now(), what, None) };
+        let event = Event { seq: 0, at: Timestamp::now(), what };
+        tap(&event);
+        self.send(event.at, event.what, None);
     }
 
     /// Emits lines of output once there is room for their `bytes`.
@@ -45,15 +64,21 @@ impl EventSink {
         let share = u32::try_from(share).expect("at most half of OUTPUT_BUDGET, which fits");
         tokio::select! {
             permit = Arc::clone(&self.budget).acquire_many_owned(share) => {
-                self.send(what, permit.ok());
+                self.send(Timestamp::now(), what, permit.ok());
             }
             () = self.sender.closed() => {}
         }
     }
 
-    fn send(&self, what: JobEvent, share: Option<OwnedSemaphorePermit>) {
+    fn send(&self, at: Timestamp, what: JobEvent, share: Option<OwnedSemaphorePermit>) {
         // Without a reader there is nobody to tell.
-        let _ = self.sender.send(Emitted { at: Timestamp::now(), what, _share: share });
+        let _ = self.sender.send(Emitted { at, what, _share: share });
+    }
+}
+
+impl std::fmt::Debug for EventSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventSink").finish_non_exhaustive()
     }
 }
 

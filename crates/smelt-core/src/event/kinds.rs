@@ -1,5 +1,5 @@
 use crate::id::RunId;
-use crate::manifest::{OrchestratorKind, RuntimeKind};
+use crate::manifest::{ForgeProvider, OrchestratorKind, RuntimeKind};
 use crate::name::{JobName, SessionName};
 use crate::outcome::Conclusion;
 use jiff::Timestamp;
@@ -203,6 +203,35 @@ pub enum Level {
     Warning,
 }
 
+/// Whether a pull request is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PullState {
+    /// It waits to be merged.
+    Open,
+    /// It was merged.
+    Merged,
+    /// It was closed, and not merged.
+    Closed,
+}
+
+impl PullState {
+    /// The word for it in files, events and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Merged => "merged",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl fmt::Display for PullState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// A session, as the run intends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionPlan {
@@ -231,6 +260,9 @@ pub enum JobEvent {
         runtime: RuntimeKind,
         /// What runs the sessions.
         orchestrator: OrchestratorKind,
+        /// Where its result is to be delivered to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forge: Option<ForgeProvider>,
         /// The sessions, each after those it depends on.
         sessions: Vec<SessionPlan>,
     },
@@ -374,7 +406,47 @@ pub enum JobEvent {
         /// Lines removed since the base.
         deletions: u64,
     },
-    /// The run has ended. Always the last event.
+    /// The result is kept under a ref, whatever becomes of its branch.
+    ResultKept {
+        /// The commit.
+        commit: String,
+        /// The ref, in the repository.
+        reference: String,
+    },
+    /// Something that whoever runs the job should know of its delivery.
+    DeliveryNotice {
+        /// How much it matters.
+        level: Level,
+        /// What it is.
+        message: String,
+    },
+    /// The result is on a branch of the forge.
+    BranchPushed {
+        /// Where.
+        url: String,
+        /// The branch.
+        branch: String,
+        /// Its last commit.
+        commit: String,
+    },
+    /// There is a pull request.
+    PullRequest {
+        /// Its number in the repository.
+        number: u64,
+        /// Where people read it: a URL, or the path of a file.
+        url: String,
+        /// Whether it is open.
+        state: PullState,
+        /// Whether it is not to be merged yet.
+        draft: bool,
+        /// The branch with the work.
+        head: String,
+        /// The branch it is meant for.
+        base: String,
+        /// Whether it was opened just now; else it was brought up to date.
+        is_new: bool,
+    },
+    /// The run has ended. The last event, unless its result is delivered later.
     RunFinished {
         /// How.
         #[serde(flatten)]

@@ -5,10 +5,10 @@
 mod channel;
 mod kinds;
 
-pub use channel::{EventSink, EventStream, channel};
+pub use channel::{EventSink, EventStream, channel, channel_after};
 pub use kinds::{
-    Event, GateReport, GateStage, JobEvent, Level, OutputSource, OutputStream, Phase, SessionPlan,
-    SessionState, Usage,
+    Event, GateReport, GateStage, JobEvent, Level, OutputSource, OutputStream, Phase, PullState,
+    SessionPlan, SessionState, Usage,
 };
 
 /// The JSON Schema of a line of `events.jsonl` (draft 2020-12).

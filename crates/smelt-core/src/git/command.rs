@@ -1,8 +1,11 @@
 //! Running git: with a deadline, capped output, no prompts, no hooks.
 
 use super::running::{End, Next, Running, Stop};
+use command_fds::{CommandFdExt, FdMapping};
+
 use std::ffi::{OsStr, OsString};
 use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -240,6 +243,14 @@ impl Invocation {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// With `file` open as the descriptor `number`, for it and whatever it starts.
+    #[must_use]
+    pub fn descriptor(mut self, number: i32, file: OwnedFd) -> Self {
+        let mapping = FdMapping { parent_fd: file, child_fd: number };
+        self.command.fd_mappings(vec![mapping]).expect("one mapping collides with no other");
         self
     }
 

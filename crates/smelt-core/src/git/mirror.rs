@@ -88,7 +88,7 @@ pub async fn mirror(
     url: &GitUrl,
     base_ref: &str,
 ) -> Result<Repository, MirrorError> {
-    let path = cache.join("mirrors").join(folder_name(url));
+    let path = mirror_path(cache, url);
     let io = |source| MirrorError::Io { path: path.clone(), source };
     let fetch = |source| MirrorError::Fetch { url: url.clone(), source };
     tokio::fs::create_dir_all(&path).await.map_err(io)?;
@@ -214,6 +214,11 @@ async fn point_head(git: &Git, path: &Path, url: &GitUrl) -> Result<(), GitError
     let head = told.lines().find_map(|line| line.strip_prefix("ref: ")?.split('\t').next());
     let Some(head) = head.filter(|head| head.starts_with("refs/heads/")) else { return Ok(()) };
     git.isolated().within(path).args(["symbolic-ref", "HEAD", head]).run().await
+}
+
+/// Where the mirror of `url` is, if there is one.
+pub fn mirror_path(cache: &Path, url: &GitUrl) -> PathBuf {
+    cache.join("mirrors").join(folder_name(url))
 }
 
 /// Readable at its start, unique by its end.

@@ -2,6 +2,7 @@
 
 use crate::id::RunId;
 use crate::name::SessionName;
+use sha2::{Digest, Sha256};
 
 /// Everything kept of a run.
 pub fn of_run(run: &RunId) -> String {
@@ -22,6 +23,14 @@ pub fn session(run: &RunId, session: &SessionName) -> String {
 /// so: names start with a letter or digit.
 pub fn result(run: &RunId) -> String {
     format!("{}_result", of_run(run))
+}
+
+/// What is remembered of `branch` at the remote `url`: below it are `last`, which Smelt put there last,
+/// and `next`, which it was about to.
+pub fn pushed(url: &str, branch: &str) -> String {
+    let digest = Sha256::digest(format!("{url}\0{branch}"));
+    let digest: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("refs/smelt/pushed/{digest}")
 }
 
 /// The last commit that Smelt put on a branch: by it a later run knows its own work.

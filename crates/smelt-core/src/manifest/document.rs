@@ -274,7 +274,7 @@ pub(super) struct MergeTable {
 }
 
 /// Where pull requests live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Hash, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ForgeProvider {
     /// GitHub, also Enterprise Server.
@@ -288,6 +288,9 @@ pub enum ForgeProvider {
 }
 
 impl ForgeProvider {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Github, Self::Forgejo, Self::Gitea, Self::Local];
+
     /// The word for it in manifests and files.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -336,18 +339,19 @@ pub(super) struct ForgeTable {
     pub git_url: Option<Located<String>>,
     /// Open the pull request as a draft. Default: false.
     pub draft: Option<Located<bool>>,
-    /// Labels of the pull request.
+    /// Labels of the pull request; those that do not exist are made.
     #[serde(default)]
     pub labels: Vec<Located<String>>,
-    /// Reviewers to ask.
+    /// Reviewers to ask, by login name; `org/team` for a team.
     #[serde(default)]
     pub reviewers: Vec<Located<String>>,
-    /// People to assign.
+    /// People to assign, by login name.
     #[serde(default)]
     pub assignees: Vec<Located<String>>,
-    /// Template of the title, such as `{{ job.name }}`.
+    /// Template of the title, such as `{{ job.name }}`; docs/delivery.md lists the names. Default: the
+    /// task's first line.
     pub title: Option<Located<String>>,
-    /// Template of the body.
+    /// Template of the body. Default: everything that a reviewer needs, `{{ default_body }}`.
     pub body: Option<Located<String>>,
     /// What becomes of work whose gates failed. Default: `none`.
     pub on_gates_failed: Option<Located<OnGatesFailed>>,

@@ -8,7 +8,7 @@ use super::repo::RepoLocation;
 use super::services::Service;
 use super::values::{Cpu, RepoSlug, SandboxPath, Size};
 use crate::name::{BranchName, JobName, SecretName, SessionName, VariableName};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -171,7 +171,7 @@ pub struct Merge {
 }
 
 /// Where the result is delivered to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forge {
     /// The forge and the repository there.
     pub target: ForgeTarget,
@@ -194,7 +194,8 @@ pub struct Forge {
 }
 
 /// A forge and the repository there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ForgeTarget {
     /// Files under `.smelt/pulls/`.
     Local,
@@ -214,6 +215,14 @@ pub enum ForgeTarget {
 }
 
 impl ForgeTarget {
+    /// Name of the secret with the token; none where none is needed.
+    pub fn token(&self) -> Option<&SecretName> {
+        match self {
+            Self::Hosted { token, .. } => Some(token),
+            Self::Local => None,
+        }
+    }
+
     /// Which kind of forge it is.
     pub fn provider(&self) -> ForgeProvider {
         match self {
@@ -305,11 +314,8 @@ impl Manifest {
     pub fn needed_secrets(&self, delivers: bool) -> Vec<&SecretName> {
         let agent = self.credentials.env.values().chain(self.credentials.files.values());
         let state = self.state_backend.iter().filter_map(|backend| backend.key.as_ref());
-        let forge =
-            self.forge.as_ref().filter(|_| delivers).and_then(|forge| match &forge.target {
-                ForgeTarget::Hosted { token, .. } => Some(token),
-                ForgeTarget::Local => None,
-            });
+        let forge = self.forge.as_ref().filter(|_| delivers);
+        let forge = forge.and_then(|forge| forge.target.token());
         let mut names: Vec<_> = agent.chain(state.map(|key| &key.secret)).chain(forge).collect();
         names.sort();
         names.dedup();

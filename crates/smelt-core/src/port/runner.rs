@@ -24,8 +24,10 @@ pub struct JobRequest {
     pub keep: bool,
     /// Deliver to the manifest's forge; else the result stays in the repository.
     pub deliver: bool,
-    /// Where the result goes as a bundle when the repository is a URL without a forge.
+    /// Where the result goes as a bundle when the repository is a URL.
     pub bundle: PathBuf,
+    /// Folder of the pull requests of the local forge.
+    pub pulls: PathBuf,
 }
 
 /// Two ways to stop a run.

@@ -108,11 +108,13 @@ impl SecretSources {
         if credential.is_some_and(|path| path.is_file()) {
             return Some(Origin::Systemd);
         }
-        let set = self.environment.get(name.as_str()).is_some_and(|v| !v.expose().is_empty());
+        let value = self.environment.get(name.as_str());
+        let set = value.is_some_and(|value| !value.expose().trim().is_empty());
         set.then_some(Origin::Environment)
     }
 
-    /// The value of `name`; `None` where no place has it. An empty variable counts as not set.
+    /// The value of `name`; `None` where no place has it. A blank variable counts as not set, and
+    /// its last newline is not part of it.
     ///
     /// # Errors
     /// Where a place names the secret and does not yield it.
@@ -120,7 +122,10 @@ impl SecretSources {
         match self.locate(name) {
             None => Ok(None),
             Some(Origin::EnvFile) => Ok(self.env_file.get(name).cloned()),
-            Some(Origin::Environment) => Ok(self.environment.get(name.as_str()).cloned()),
+            Some(Origin::Environment) => {
+                let value = self.environment.get(name.as_str());
+                Ok(value.map(|value| Secret::new(without_newline(value.expose()))))
+            }
             Some(Origin::Systemd) => {
                 let folder = self.credentials_dir.clone().unwrap_or_default();
                 read_file(name, folder.join(name.as_str())).await.map(Some)

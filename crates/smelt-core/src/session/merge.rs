@@ -21,8 +21,8 @@ pub(crate) enum Merged {
     Commit(Oid),
     /// Work that does not fit together.
     Conflict,
-    /// A gate that failed, or took too long, on the merged tree.
-    Gates(SessionState),
+    /// A gate that failed, or took too long, on the merged tree of this commit.
+    Gates(SessionState, Oid),
 }
 
 /// A commit to be merged, and the session it is the last of.
@@ -31,7 +31,7 @@ struct Head {
     session: SessionName,
 }
 
-/// Merges the work of all sessions in the manifest's order, and runs their gates on it.
+/// Merges the work of the sessions in `ends` in the manifest's order, and runs their gates on it.
 pub(crate) async fn merge(
     floor: &Floor<'_>,
     orchestrator: &dyn Orchestrator,
@@ -54,7 +54,7 @@ pub(crate) async fn merge(
     let sessions = ends.keys().cloned().collect();
     floor.events.emit(JobEvent::Merged { sessions, commit: commit.to_string() });
     match floor.manifest().merge.verify {
-        true => verify(floor, &merging.folder, commit).await,
+        true => verify(floor, ends, &merging.folder, commit).await,
         false => Ok(Merged::Commit(commit)),
     }
 }
@@ -124,8 +124,14 @@ impl Merging<'_> {
 }
 
 /// Runs every gate on the merged tree, each on a tree that the one before has not touched.
-async fn verify(floor: &Floor<'_>, folder: &Path, commit: Oid) -> Result<Merged, SandboxGitError> {
-    for (n, session) in floor.manifest().sessions.iter().enumerate() {
+async fn verify(
+    floor: &Floor<'_>,
+    ends: &Ends,
+    folder: &Path,
+    commit: Oid,
+) -> Result<Merged, SandboxGitError> {
+    let merged = floor.manifest().sessions.iter().filter(|s| ends.contains_key(&s.name));
+    for (n, session) in merged.enumerate() {
         if n > 0 {
             floor.git().reset(folder, &commit).await?;
         }
@@ -133,7 +139,7 @@ async fn verify(floor: &Floor<'_>, folder: &Path, commit: Oid) -> Result<Merged,
         let deadline = Instant::now() + session.timeout.max(Duration::from_secs(1));
         match gate::check(floor, session, folder, GateStage::Merged, deadline).await? {
             SessionState::Passed => {}
-            state => return Ok(Merged::Gates(state)),
+            state => return Ok(Merged::Gates(state, commit)),
         }
     }
     Ok(Merged::Commit(commit))

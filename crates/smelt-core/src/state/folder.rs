@@ -3,6 +3,7 @@
 use super::file::{self, StateError};
 use super::lock::{Holder, JobLock, LockError};
 use super::run::RunState;
+use crate::delivery::DeliveryOrder;
 use crate::event::OutputSource;
 use crate::id::{OwnerId, RunId};
 use crate::name::{JobName, SessionName};
@@ -98,6 +99,11 @@ impl StateFolder {
         // A link would lead to folders that are not Smelt's.
         let names = if runs.is_symlink() { Vec::new() } else { names_in(&runs) };
         names.iter().filter_map(|name| name.parse().ok()).map(|name| self.job(&name)).collect()
+    }
+
+    /// The pull requests of the local forge.
+    pub fn pulls(&self) -> PathBuf {
+        self.path.join("pulls")
     }
 
     /// The flat state file of Smelt's predecessor.
@@ -234,6 +240,36 @@ impl RunFolder {
     /// The result of a run whose repository is a URL.
     pub fn bundle(&self) -> PathBuf {
         self.path.join("result.bundle")
+    }
+
+    /// How the run's result is to be delivered; `None` where it has no forge.
+    ///
+    /// # Errors
+    /// Where the file can't be read, or is of a newer Smelt.
+    pub fn order(&self) -> Result<Option<DeliveryOrder>, StateError> {
+        let path = self.order_file();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StateError::io(&path)(error)),
+        };
+        match DeliveryOrder::from_text(&text) {
+            Ok(order) => Ok(Some(order)),
+            Err(error) => Err(StateError::Malformed { path, message: error.to_string() }),
+        }
+    }
+
+    /// Keeps how the run's result is to be delivered.
+    ///
+    /// # Errors
+    /// Where the file can't be written.
+    pub fn keep_order(&self, order: &DeliveryOrder) -> io::Result<()> {
+        fs::create_dir_all(&self.path)?;
+        file::replace(&self.order_file(), &order.to_text()?)
+    }
+
+    fn order_file(&self) -> PathBuf {
+        self.path.join("delivery.json")
     }
 
     /// The output of a session's agent or gate; of the setup commands where there is no session.

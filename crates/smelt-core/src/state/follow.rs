@@ -66,6 +66,11 @@ impl EventLog {
         Ok(None)
     }
 
+    /// Whether what was read last is a line without its end.
+    pub(super) fn is_torn(&self) -> bool {
+        !self.line.is_empty() && !self.line.ends_with(b"\n")
+    }
+
     /// Skips what is there, but for about the last `bytes`.
     ///
     /// # Errors
@@ -114,6 +119,14 @@ impl Follower {
             // Without watches (some file systems have none) it looks again from time to time.
             .ok();
         Ok(Self { log, wake, _watcher: watcher })
+    }
+
+    /// Skips what is there.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub fn skip(&mut self) -> io::Result<()> {
+        self.log.skip_to_last(0)
     }
 
     /// The next event, waiting for it as long as `alive` says that more may come; `None` at the end.

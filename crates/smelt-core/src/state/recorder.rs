@@ -1,7 +1,7 @@
 //! The reader that writes everything down.
 
 use super::folder::RunFolder;
-use super::follow::Wake;
+use super::follow::{EventLog, Wake};
 use super::run::RunState;
 use crate::event::{Event, EventStream, JobEvent, OutputSource};
 use crate::name::SessionName;
@@ -24,12 +24,16 @@ pub struct Recorder {
     folder: RunFolder,
     wake: Wake,
     state: Option<RunState>,
+    save: Save,
     events: BufWriter<File>,
     /// The event that is being written.
     line: Vec<u8>,
     logs: HashMap<(Option<SessionName>, OutputSource), BufWriter<File>>,
     problem: Option<io::Error>,
 }
+
+/// How the state is written down: as that of the job's newest run, or of one that may be older.
+type Save = fn(&RunFolder, &RunState) -> io::Result<()>;
 
 /// What a recorder knows when the stream has ended.
 #[derive(Debug)]
@@ -48,8 +52,29 @@ impl Recorder {
     pub fn create(folder: RunFolder, wake: Wake) -> io::Result<Self> {
         std::fs::create_dir_all(folder.path().join("logs"))?;
         let events = BufWriter::with_capacity(BUFFER, File::create_new(folder.events())?);
-        let (line, logs) = (Vec::new(), HashMap::new());
-        Ok(Self { folder, wake, state: None, events, line, logs, problem: None })
+        let (line, logs, save) = (Vec::new(), HashMap::new(), RunFolder::save as Save);
+        Ok(Self { folder, wake, state: None, save, events, line, logs, problem: None })
+    }
+
+    /// A recorder for a run that has ended, and of which more is to be told: it goes on behind what
+    /// was written. Returned with it is how many events that was.
+    ///
+    /// # Errors
+    /// Where the run's event log can't be read or written.
+    pub fn resume(folder: RunFolder, wake: Wake, state: RunState) -> io::Result<(Self, u64)> {
+        let mut log = EventLog::open(&folder.events())?;
+        let mut last = 0;
+        while let Some(event) = log.next_event()? {
+            last = event.seq;
+        }
+        let events = File::options().append(true).open(folder.events())?;
+        let mut events = BufWriter::with_capacity(BUFFER, events);
+        if log.is_torn() {
+            events.write_all(b"\n")?;
+        }
+        let (line, logs, save) = (Vec::new(), HashMap::new(), RunFolder::amend as Save);
+        let state = Some(state);
+        Ok((Self { folder, wake, state, save, events, line, logs, problem: None }, last))
     }
 
     /// Reads `stream` to its end. Blocks: give it a thread of its own.
@@ -104,7 +129,7 @@ impl Recorder {
     /// The state goes first, so that whoever follows the events finds it up to date.
     fn write_down(&mut self, changed: bool) {
         if let Some(state) = self.state.as_ref().filter(|_| changed) {
-            let saved = self.folder.save(state);
+            let saved = (self.save)(&self.folder, state);
             self.note(saved);
         }
         let flushed = self.logs.values_mut().try_for_each(Write::flush);

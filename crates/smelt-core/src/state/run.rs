@@ -1,9 +1,10 @@
 //! The state of a run: what its events add up to.
 
 use super::file::STATE_VERSION;
+use super::pull::PullRecord;
 use crate::event::{Event, GateReport, GateStage, JobEvent, Level, Phase, SessionState, Usage};
 use crate::id::RunId;
-use crate::manifest::{OrchestratorKind, RuntimeKind};
+use crate::manifest::{ForgeProvider, OrchestratorKind, RuntimeKind};
 use crate::name::{JobName, SessionName};
 use crate::outcome::{Failure, Outcome};
 use jiff::Timestamp;
@@ -41,6 +42,9 @@ pub struct RunState {
     pub runtime: RuntimeKind,
     /// What runs the sessions.
     pub orchestrator: OrchestratorKind,
+    /// Where its result is to be delivered to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge: Option<ForgeProvider>,
     /// Path or URL of the repository.
     pub repo: String,
     /// The base as the manifest names it.
@@ -75,6 +79,9 @@ pub struct RunState {
     /// Lines the result removes.
     #[serde(default)]
     pub deletions: u64,
+    /// The branch at the forge that the result was pushed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed_branch: Option<String>,
     /// When it started.
     pub started_at: Timestamp,
     /// When something last happened.
@@ -88,6 +95,9 @@ pub struct RunState {
     /// Files in which sessions' work does not fit together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<String>,
+    /// Its pull request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pr: Option<PullRecord>,
     /// The sessions, each after those it depends on.
     #[serde(default)]
     pub sessions: Vec<SessionRecord>,
@@ -151,13 +161,24 @@ pub struct Notice {
     /// The session it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionName>,
+    /// Whether it is about the delivery.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delivery: bool,
 }
 
 impl RunState {
     /// The state after the event that starts a run; `None` for every other event.
     pub fn begin(event: &Event, pid: u32) -> Option<Self> {
-        let JobEvent::RunStarted { job, run_id, repo, base_ref, runtime, orchestrator, sessions } =
-            &event.what
+        let JobEvent::RunStarted {
+            job,
+            run_id,
+            repo,
+            base_ref,
+            runtime,
+            orchestrator,
+            forge,
+            sessions,
+        } = &event.what
         else {
             return None;
         };
@@ -189,6 +210,7 @@ impl RunState {
             image: None,
             runtime: *runtime,
             orchestrator: *orchestrator,
+            forge: *forge,
             repo: repo.clone(),
             base_ref: base_ref.clone(),
             base_commit: None,
@@ -201,11 +223,13 @@ impl RunState {
             files_changed: 0,
             insertions: 0,
             deletions: 0,
+            pushed_branch: None,
             started_at: event.at,
             updated_at: event.at,
             finished_at: None,
             failure: None,
             conflicts: Vec::new(),
+            pr: None,
             sessions: sessions.collect(),
             notices: Vec::new(),
         })
@@ -229,11 +253,18 @@ impl RunState {
                 self.isolation = Some(isolation.clone());
             }
             JobEvent::Notice { level, message, session } => {
-                let (level, message, session) = (*level, message.clone(), session.clone());
-                if self.notices.len() < MOST_NOTICES {
-                    self.notices.push(Notice { level, message, session });
-                }
+                self.note(Notice {
+                    level: *level,
+                    message: message.clone(),
+                    session: session.clone(),
+                    delivery: false,
+                });
             }
+            JobEvent::DeliveryNotice { level, message } => {
+                let (level, message) = (*level, message.clone());
+                self.note(Notice { level, message, session: None, delivery: true });
+            }
+            JobEvent::ResultKept { commit, .. } => self.result_commit = Some(commit.clone()),
             JobEvent::MergeConflict { files, given_back, .. } => {
                 if !given_back {
                     self.conflicts.clone_from(files);
@@ -254,11 +285,14 @@ impl RunState {
                 (self.commits, self.files_changed) = (*commits, *files_changed);
                 (self.insertions, self.deletions) = (*insertions, *deletions);
             }
+            JobEvent::BranchPushed { branch, .. } => self.pushed_branch = Some(branch.clone()),
+            JobEvent::PullRequest { .. } => self.pr = PullRecord::of_event(event),
             JobEvent::RunFinished { conclusion, .. } => {
                 self.phase = Phase::Ended;
                 self.outcome = Some(conclusion.outcome);
                 self.failure.clone_from(&conclusion.failure);
-                self.finished_at = Some(event.at);
+                // A delivery later on is no part of its time.
+                self.finished_at.get_or_insert(event.at);
             }
             JobEvent::SessionStarted { session }
             | JobEvent::SessionCommitted { session, .. }
@@ -275,10 +309,24 @@ impl RunState {
         true
     }
 
+    fn note(&mut self, notice: Notice) {
+        if self.notices.len() < MOST_NOTICES {
+            self.notices.push(notice);
+        }
+    }
+
     /// How long it took, or takes as of `now`.
     pub fn elapsed(&self, now: Timestamp) -> std::time::Duration {
         let span = self.finished_at.unwrap_or(now).duration_since(self.started_at);
         span.try_into().unwrap_or_default()
+    }
+
+    /// Whether every session, and the merged tree, has passed.
+    pub fn all_passed(&self) -> bool {
+        self.sessions.iter().all(|session| {
+            let merged = session.merged_gate.as_ref().is_none_or(|gate| gate.passed);
+            session.state == SessionState::Passed && merged
+        })
     }
 
     /// Sessions that count: passed, out of how many.
@@ -323,7 +371,7 @@ impl SessionRecord {
 #[cfg(test)]
 impl RunState {
     /// A run that has come some way.
-    pub(super) fn sample() -> Self {
+    pub(crate) fn sample() -> Self {
         let at = |second: i64| Timestamp::from_second(1_795_000_000 + second).unwrap();
         let event =
             |seq: u64, what: JobEvent| Event { seq, at: at(i64::try_from(seq).unwrap()), what };
@@ -335,6 +383,7 @@ impl RunState {
             base_ref: "HEAD".into(),
             runtime: RuntimeKind::Local,
             orchestrator: OrchestratorKind::Direct,
+            forge: None,
             sessions: vec![crate::event::SessionPlan { name: name.clone(), depends_on: vec![] }],
         };
         let mut state = Self::begin(&event(1, start), 4711).unwrap();

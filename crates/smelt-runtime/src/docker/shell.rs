@@ -8,6 +8,7 @@ use futures::StreamExt;
 use smelt_core::port::{SandboxError, Shell, Terminal, TerminalSize};
 use std::path::Path;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
 
 /// Runs the shell in `container` as `user`, until it ends; returns its exit code.
 pub(super) async fn open(
@@ -36,7 +37,10 @@ pub(super) async fn open(
     let StartExecResults::Attached { mut output, mut input } = started else {
         return Err(SandboxError::failed("opening a shell", "the engine has detached it"));
     };
+    let sized = Notify::new();
     let typed = async {
+        // What is typed finds the terminal as large as it is.
+        sized.notified().await;
         let _ = tokio::io::copy(shell.input, &mut input).await;
         let _ = input.shutdown().await;
         std::future::pending::<()>().await;
@@ -56,14 +60,14 @@ pub(super) async fn open(
     tokio::select! {
         () = shown => {}
         () = typed => {}
-        () = follow_size(engine, &exec, shell.terminal) => {}
+        () = follow_size(engine, &exec, shell.terminal, &sized) => {}
     }
     let ended = engine.api.inspect_exec(&exec).await.map_err(failed)?;
     Ok(ended.exit_code.unwrap_or(0))
 }
 
-/// Tells the engine of each size that the terminal takes.
-async fn follow_size(engine: &Engine, exec: &str, terminal: Option<Terminal>) {
+/// Tells the engine of each size that the terminal takes; `sized` hears of the first one.
+async fn follow_size(engine: &Engine, exec: &str, terminal: Option<Terminal>, sized: &Notify) {
     if let Some(Terminal { mut size, .. }) = terminal {
         loop {
             let TerminalSize { columns, rows } = *size.borrow_and_update();
@@ -71,10 +75,12 @@ async fn follow_size(engine: &Engine, exec: &str, terminal: Option<Terminal>) {
             if let Err(error) = engine.api.resize_exec(exec, options).await {
                 tracing::debug!(%error, "the terminal's size");
             }
+            sized.notify_one();
             if size.changed().await.is_err() {
                 break;
             }
         }
     }
+    sized.notify_one();
     std::future::pending::<()>().await;
 }

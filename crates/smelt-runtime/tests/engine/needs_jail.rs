@@ -42,6 +42,7 @@ impl Bench {
         Engine {
             git: Git::new("git", self.home.environment()),
             runtimes: [(RuntimeKind::Local, runtime)].into(),
+            forges: Default::default(),
             scratch: self.home.path().join("scratch"),
             cache: self.home.path().join("cache"),
             limits: Limits::default(),
@@ -62,6 +63,7 @@ impl Bench {
             keep: false,
             deliver: true,
             bundle: self.home.path().join("result.bundle"),
+            pulls: self.home.path().join("pulls"),
         }
     }
 

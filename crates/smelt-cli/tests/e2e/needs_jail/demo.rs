@@ -11,10 +11,23 @@ fn the_demo_ends_in_a_result_branch_and_says_how_to_look_at_it() {
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
     let files = repo.git(&["ls-tree", "--name-only", "smelt/demo"]);
     assert_eq!(files, "CHANGELOG.md\nMANUAL.md\nREADME.md\ngreet.sh\ntest.sh");
+    // Its pull request is a file, open until the branch is merged.
+    let pull = std::fs::read_to_string(env.path().join("demo/.smelt/pulls/1.md")).unwrap();
+    assert!(pull.contains("## Gates") && pull.contains("Greet strangers too"), "{pull}");
+    let watch = || env.command(&["watch", "demo", "--dir", "demo", "--interval-secs", "1"]);
+    let (now, dir) = (["status", "demo", "--dir", "demo", "--json"], repo.path());
+    let state = |said: crate::env::Said| {
+        let state: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        state["pr"]["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(state(env.smelt(&now)), "open", "{}", dir.display());
     // What the summary tells to do can be done.
     let look = said.stdout.lines().find_map(|line| line.trim().strip_prefix("look")).unwrap();
     let words: Vec<_> = look.split_whitespace().skip(1).collect();
     assert!(env.home().command("git").args(words).status().unwrap().success(), "{look}");
+    repo.git(&["merge", "--quiet", "smelt/demo"]);
+    crate::env::Said::from(watch().output().unwrap()).with_code(0);
+    assert_eq!(state(env.smelt(&now)), "merged");
 }
 
 #[test]

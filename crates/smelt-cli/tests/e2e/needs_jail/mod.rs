@@ -7,6 +7,7 @@ mod docs;
 mod examples;
 #[path = "../jobs/exit_codes.rs"]
 mod exit_codes;
+mod forge;
 #[path = "../jobs/interrupt.rs"]
 mod interrupt;
 mod no_assay;

@@ -162,18 +162,11 @@ fn code_69_what_is_not_there() {
             "runtime = \"kubernetes\"\nimage = \"x\"\n[kubernetes]\nnamespace = \"x\"\n[environment.env]",
             "the `kubernetes` runtime",
         ),
-        ("[orchestrator]", "[forge]\nprovider = \"local\"\n[orchestrator]", "delivery to a forge"),
         ("[orchestrator]", "[[notify]]\ntarget_job = \"x\"\n[orchestrator]", "`[[notify]]`"),
     ] {
         std::fs::write(&manifest, text.replace(from, to)).unwrap();
         let said = env.run(&manifest).with_code(69);
         assert!(said.stdout.contains(&format!("{what} is not in this version")), "{}", said.stdout);
     }
-    std::fs::write(
-        &manifest,
-        text.replace("[orchestrator]", "[forge]\nprovider = \"local\"\n[orchestrator]"),
-    )
-    .unwrap();
-    env.smelt(&["run", "job.toml", "--no-pr"]).with_code(3);
     env.nothing_is_left(&repo);
 }

@@ -1,4 +1,5 @@
 use super::Surroundings;
+use crate::delivery::check_template;
 use crate::document::{Located, Problem};
 use crate::manifest::document::ForgeTable;
 use crate::manifest::is_loopback;
@@ -17,6 +18,13 @@ pub(super) fn resolve(
             let problem = Problem::error(url.span(), message)
                 .help("write `https://HOST/…`; `http://` only reaches this machine itself");
             problems.push(problem.confidential());
+        }
+    }
+    for template in table.title.iter().chain(&table.body) {
+        if let Err(error) = check_template(template) {
+            let message = format!("this template can't be used: {error}");
+            let help = "docs/delivery.md lists what `{{ … }}` can name";
+            problems.push(Problem::error(template.span(), message).help(help));
         }
     }
     let target = match provider {
