@@ -73,9 +73,10 @@ async fn by_runtime(bench: &Bench, runtime: &DockerRuntime) -> Result<Duration> 
         cache: None,
         services: Vec::new(),
         kubernetes: None,
+        lifetime: Duration::from_secs(600),
     };
     let started = Instant::now();
-    let sandbox = runtime.provision(&spec).await?;
+    let sandbox = runtime.provision(&spec, &mut Discard).await?;
     sandbox.exec(Command::new(["true"], "/"), &mut Discard).await?;
     let taken = started.elapsed();
     sandbox.destroy().await?;

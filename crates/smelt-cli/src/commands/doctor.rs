@@ -131,7 +131,7 @@ async fn image(runtime: &dyn Runtime, environment: &Environment) -> Option<Check
         }
     };
     let as_it_is = Environment { pull: PullPolicy::Never, ..environment.clone() };
-    Some(match runtime.prepare(&as_it_is, &mut Discard).await {
+    Some(match runtime.prepare(&as_it_is, &[], &mut Discard).await {
         Ok(digest) => check("image", CheckState::Good, digest.unwrap_or_default(), None),
         Err(SandboxError::Unavailable { .. }) if environment.pull != PullPolicy::Never => {
             let found = format!("`{reference}` is not there: it is pulled when the job runs");

@@ -16,8 +16,9 @@ pub fn of_event(event: &JobEvent) -> String {
 }
 
 /// The lines of `text`, each with its start and cleaned by itself.
-fn of_output(session: &Option<SessionName>, source: OutputSource, text: &str) -> String {
-    let start = format!("{}{} | ", about(session), source.as_str());
+fn of_output(whose: Option<&str>, source: OutputSource, text: &str) -> String {
+    let whose = whose.map(|name| format!("[{name}] ")).unwrap_or_default();
+    let start = format!("{whose}{} | ", source.as_str());
     let mut told = String::with_capacity(start.len() + 2 * text.len());
     for (n, line) in text.split('\n').enumerate() {
         if n > 0 {
@@ -54,7 +55,11 @@ fn told(event: &JobEvent) -> String {
             let level = if *level == Level::Warning { "warning: " } else { "" };
             format!("{}{level}{message}", about(session))
         }
-        JobEvent::Output { session, source, text, .. } => of_output(session, *source, text),
+        JobEvent::Output { session, service, source, text, .. } => of_output(
+            session.as_ref().map(SessionName::as_str).or(service.as_deref()),
+            *source,
+            text,
+        ),
         JobEvent::SessionStarted { session } => format!("[{session}] started"),
         JobEvent::SessionCommitted { session, commit, commits, left_uncommitted } => {
             let commits = count(*commits, "commit");
@@ -138,6 +143,7 @@ mod tests {
         let told = |session: Option<&str>, text: &str| {
             of_event(&JobEvent::Output {
                 session: session.map(|name| name.parse().unwrap()),
+                service: None,
                 source: OutputSource::Agent,
                 stream: OutputStream::Stdout,
                 text: text.to_owned(),

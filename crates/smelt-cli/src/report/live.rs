@@ -61,6 +61,8 @@ impl Live {
             JobEvent::Output { session: Some(session), source, text, .. } => {
                 self.lines(session, *source, text);
             }
+            // Services talk all the time, and nobody waits for what they say.
+            JobEvent::Output { source: OutputSource::Service, .. } => {}
             JobEvent::Output { session: None, text, .. } => {
                 let last = text.rsplit('\n').next().unwrap_or(text);
                 self.head.set_message(clean_inline(last).into_owned());

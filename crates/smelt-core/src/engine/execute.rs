@@ -4,7 +4,7 @@ use super::Context;
 use super::clock::Interrupt;
 use super::phase::{Collecting, Executing, Phase, Prepared, Verdict, Work};
 use super::provision::{of_sandbox, seal};
-use crate::event::{OutputSource, SessionState};
+use crate::event::{JobEvent, Level, OutputSource, SessionState};
 use crate::manifest::{Environment, OnGatesFailed, Orchestrator as Kind, RuntimeKind};
 use crate::name::JobName;
 use crate::orchestrator::{Assay, Direct, Orchestrator};
@@ -12,15 +12,24 @@ use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
 use crate::port::{Command, ExitStatus, Sandbox};
 use crate::sandbox_git::SandboxGitError;
 use crate::session::floor::Floor;
+use crate::session::lines::Lines;
 use crate::session::merge::{self, Merged};
+use crate::session::outlet::Speaker;
 use crate::session::schedule::Ends;
+use crate::text::clean_line;
+use futures::future::join_all;
+use std::convert::Infallible;
 use tokio::time::Instant;
 
 impl Executing {
     pub(super) async fn step(self, context: &Context<'_>) -> Phase {
         let Self { prepared, sandbox } = self;
         let orchestrator = orchestrator(&context.request.manifest.orchestrator);
-        match execute(context, &prepared, &*sandbox, &*orchestrator).await {
+        let done = tokio::select! {
+            done = execute(context, &prepared, &*sandbox, &*orchestrator) => done,
+            never = attend(context, &*sandbox) => match never {},
+        };
+        match done {
             Ok(work) => Phase::Collecting(Collecting { prepared, sandbox, work }),
             Err(conclusion) => Phase::end_in(sandbox, conclusion),
         }
@@ -32,6 +41,27 @@ fn orchestrator(kind: &Kind) -> Box<dyn Orchestrator> {
     match kind {
         Kind::Direct(agent) => Box::new(Direct::new(agent.clone())),
         Kind::Assay(sessions) => Box::new(Assay::new(*sessions)),
+    }
+}
+
+/// Writes down what the services beside the sandbox print, and tells what goes wrong with them.
+async fn attend(context: &Context<'_>, sandbox: &dyn Sandbox) -> Infallible {
+    let logs = sandbox.services().into_iter().map(|name| async move {
+        let speaker = Speaker::service(&name);
+        let mut lines = Lines::new(context.events, &context.redactor, speaker, 0);
+        if let Err(error) = sandbox.follow(&name, &mut lines).await {
+            tracing::warn!(%error, service = name, "its output can't be read");
+        }
+        lines.finish().await;
+    });
+    tokio::join!(join_all(logs), tell_troubles(context, sandbox)).1
+}
+
+async fn tell_troubles(context: &Context<'_>, sandbox: &dyn Sandbox) -> Infallible {
+    loop {
+        let message = sandbox.trouble().await;
+        let message = clean_line(&context.redactor.redact(&message)).into_owned();
+        context.events.emit(JobEvent::Notice { level: Level::Warning, message, session: None });
     }
 }
 

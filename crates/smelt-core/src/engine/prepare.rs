@@ -14,6 +14,7 @@ use crate::orchestrator::{assay, preset};
 use crate::outcome::{Failure, FailureKind};
 use crate::port::{CacheSpec, Labels, SandboxPaths, SandboxSpec, Workspace};
 use crate::session::lines::Lines;
+use crate::session::outlet::Speaker;
 use crate::text::clean_inline;
 use sha2::{Digest, Sha256};
 use std::num::NonZeroU32;
@@ -26,6 +27,9 @@ const STREAMED_DEPTH: NonZeroU32 = NonZeroU32::new(50).expect("50 is not zero");
 
 /// How much later than a program in the foreground Smelt may hear of a signal.
 const HEARD_LATER: Duration = Duration::from_millis(50);
+
+/// How long a sandbox may be needed beyond its job's time, for the work in it to be collected.
+const SALVAGE: Duration = Duration::from_secs(600);
 
 /// The clone's branch where the base is none that it could have.
 const DETACHED_BRANCH: &str = "smelt-base";
@@ -61,8 +65,10 @@ async fn prepare_all(context: &Context<'_>) -> Result<Prepared, Failure> {
 
 async fn prepare_image(context: &Context<'_>) -> Result<Option<String>, Failure> {
     let Some(runtime) = context.runtime() else { return Ok(None) };
-    let mut lines = Lines::new(context.events, &context.redactor, None, OutputSource::Image, 0);
-    let image = runtime.prepare(&context.request.manifest.environment, &mut lines).await;
+    let speaker = Speaker::new(None, OutputSource::Image);
+    let mut lines = Lines::new(context.events, &context.redactor, speaker, 0);
+    let Manifest { environment, services, .. } = &context.request.manifest;
+    let image = runtime.prepare(environment, services, &mut lines).await;
     lines.finish().await;
     image.map_err(|error| of_sandbox(&error))
 }
@@ -127,8 +133,18 @@ async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
         .map(|paths| CacheSpec { key: cache_key(&repository, manifest), paths: paths.clone() });
     let environment = manifest.environment.clone();
     let (services, kubernetes) = (manifest.services.clone(), manifest.kubernetes.clone());
-    let spec =
-        SandboxSpec { labels, environment, scratch, root, borrowed, cache, services, kubernetes };
+    let lifetime = manifest.job.timeout + SALVAGE;
+    let spec = SandboxSpec {
+        labels,
+        environment,
+        scratch,
+        root,
+        borrowed,
+        cache,
+        services,
+        kubernetes,
+        lifetime,
+    };
     Ok(Prepared { repository, base, target, workspace, spec, image: None })
 }
 

@@ -4,9 +4,11 @@ use super::Context;
 use super::phase::{Executing, Phase, Prepared, Provisioning};
 use super::prepare::notices;
 use super::teardown;
-use crate::event::{JobEvent, Level};
+use crate::event::{JobEvent, Level, OutputSource};
 use crate::outcome::{Failure, FailureKind};
 use crate::port::{Sandbox, SandboxError, SandboxPaths, Workspace};
+use crate::session::lines::Lines;
+use crate::session::outlet::Speaker;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -62,12 +64,16 @@ pub(super) async fn make(
     let Some(runtime) = context.runtime() else {
         return Err(SandboxError::Gone("its runtime".into()));
     };
-    let sandbox = runtime.provision(&prepared.spec).await?;
+    let speaker = Speaker::new(None, OutputSource::Sandbox);
+    let mut lines = Lines::new(context.events, &context.redactor, speaker, 0);
+    let made = runtime.provision(&prepared.spec, &mut lines).await;
+    lines.finish().await;
+    let sandbox = made?;
     let isolation = sandbox.isolation();
     context.events.emit(JobEvent::SandboxReady {
         id: sandbox.id().to_owned(),
         isolation: isolation.summary.clone(),
-        image: prepared.image.clone(),
+        image: prepared.image.as_deref().or(sandbox.image()).map(str::to_owned),
     });
     tell_gaps(context, isolation.gaps.clone());
     Ok(sandbox)

@@ -128,6 +128,7 @@ mod tests {
     fn line(text: &str) -> JobEvent {
         JobEvent::Output {
             session: None,
+            service: None,
             source: OutputSource::Agent,
             stream: OutputStream::Stdout,
             text: text.to_owned(),

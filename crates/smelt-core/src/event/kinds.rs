@@ -122,6 +122,10 @@ impl fmt::Display for SessionState {
 pub enum OutputSource {
     /// The pull or the build of the sandbox's image.
     Image,
+    /// What is told while the sandbox is made: how far its services or its pod are.
+    Sandbox,
+    /// A service's beside the sandbox.
+    Service,
     /// A setup command's.
     Setup,
     /// The agent's.
@@ -135,6 +139,8 @@ impl OutputSource {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Image => "image",
+            Self::Sandbox => "sandbox",
+            Self::Service => "service",
             Self::Setup => "setup",
             Self::Agent => "agent",
             Self::Gate => "gate",
@@ -303,9 +309,12 @@ pub enum JobEvent {
     },
     /// Lines of output that came together, free of control characters and known secrets.
     Output {
-        /// The session it belongs to; none for the image and setup.
+        /// The session it belongs to; none for the image, setup and services.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<SessionName>,
+        /// The service it comes from, where it is one's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
         /// Whose it is.
         source: OutputSource,
         /// Which stream it came from.

@@ -17,7 +17,8 @@ pub use forge::{
 };
 pub use runner::{Cancellation, JobRequest, JobRunner};
 pub use runtime::{
-    CacheSpec, Check, CheckState, Labels, Orphan, Readiness, Runtime, SandboxSpec, Workspace,
+    Blueprint, CacheSpec, Check, CheckState, Labels, Orphan, Readiness, Runtime, SandboxSpec,
+    Workspace,
 };
 pub use sandbox::{Isolation, Sandbox, SandboxError, SandboxPaths};
 pub use shell::{Shell, Terminal, TerminalSize};

@@ -7,6 +7,7 @@ use crate::name::JobName;
 use async_trait::async_trait;
 use serde::Serialize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What whatever a runtime makes is labelled with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,18 @@ pub struct SandboxSpec {
     pub services: Vec<Service>,
     /// Where its pod is made, for `kubernetes`.
     pub kubernetes: Option<Kubernetes>,
+    /// After this long nobody needs it any more, whatever has become of Smelt: what can end by itself
+    /// does so then.
+    pub lifetime: Duration,
+}
+
+/// What a runtime would ask for to make a sandbox, for people to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Blueprint {
+    /// What it is, such as `pod`.
+    pub title: &'static str,
+    /// It, in the form that is usual for it.
+    pub text: String,
 }
 
 /// Whether one thing that a runtime needs is there.
@@ -122,27 +135,42 @@ pub trait Runtime: Send + Sync {
     /// Whether it can be used: is the daemon reachable, does the jail work?
     async fn check(&self) -> Readiness;
 
-    /// Gets what sandboxes for `environment` are made of: finds, pulls or builds its image. What takes
-    /// its time is told on `output` as lines of text. Returns the image by its digest, such as
-    /// `debian@sha256:…`; `None` for a runtime without images.
+    /// Gets what sandboxes for `environment` and the `services` beside them are made of: finds, pulls or
+    /// builds their images. What takes its time is told on `output` as lines of text. Returns the
+    /// sandbox's image by its digest, such as `debian@sha256:…`; `None` for a runtime without images, or
+    /// where only the sandbox can tell ([`Sandbox::image`]).
     ///
     /// # Errors
     /// [`SandboxError::Unavailable`] where the runtime can't be used or the image can't be had.
     async fn prepare(
         &self,
         environment: &Environment,
+        services: &[Service],
         output: &mut dyn Output,
     ) -> Result<Option<String>, SandboxError> {
-        let (_, _) = (environment, output);
+        let (_, _, _) = (environment, services, output);
         Ok(None)
     }
 
-    /// Makes a sandbox, of what [`Self::prepare`] got. Where it fails half-way it removes what it had made.
+    /// What [`Self::provision`] would ask for; nothing is asked of anybody. `None` where there is
+    /// nothing that tells people more than the manifest does.
+    fn blueprint(&self, spec: &SandboxSpec) -> Option<Blueprint> {
+        let _ = spec;
+        None
+    }
+
+    /// Makes a sandbox, of what [`Self::prepare`] got, with its services, which work when it returns.
+    /// What takes its time is told on `output` as lines of text. Where it fails half-way it removes what
+    /// it had made.
     ///
     /// # Errors
     /// [`SandboxError::Unavailable`] where the runtime can't be used, [`SandboxError::Unsupported`]
     /// where it can't do what the spec asks for.
-    async fn provision(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError>;
+    async fn provision(
+        &self,
+        spec: &SandboxSpec,
+        output: &mut dyn Output,
+    ) -> Result<Box<dyn Sandbox>, SandboxError>;
 
     /// What runs of `owner` have left, or are using.
     ///

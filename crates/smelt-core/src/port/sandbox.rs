@@ -124,6 +124,32 @@ pub trait Sandbox: Send + Sync {
     /// Where things are inside.
     fn paths(&self) -> &SandboxPaths;
 
+    /// Its image by its digest, where [`Runtime::prepare`](super::Runtime::prepare) could not tell.
+    fn image(&self) -> Option<&str> {
+        None
+    }
+
+    /// Names of the services beside it.
+    fn services(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Hands on what the service `name` prints, from its start until it or the sandbox ends. Who loses
+    /// interest gives up.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    async fn follow(&self, name: &str, output: &mut dyn Output) -> Result<(), SandboxError> {
+        let (_, _) = (name, output);
+        Ok(())
+    }
+
+    /// Waits for the next thing that goes wrong with a service, and tells it: that it has ended, or that
+    /// its check fails.
+    async fn trouble(&self) -> String {
+        std::future::pending().await
+    }
+
     /// Waits until all walls are up, and tells which of them can't be given, besides the gaps that
     /// [`Self::isolation`] names. Before that only what is Smelt's own is run: nothing of an agent's
     /// or of the user's.

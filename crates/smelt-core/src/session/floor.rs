@@ -9,6 +9,7 @@ use crate::port::{Command, Exit, JobRequest, Sandbox, SandboxError, Value};
 use crate::sandbox_git::{Committed, SandboxGit, SandboxGitError};
 use crate::secret::Redactor;
 use crate::session::lines::{AgentOutput, Lines};
+use crate::session::outlet::Speaker;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -162,8 +163,8 @@ impl<'a> Floor<'a> {
         command.timeout = Some(self.clock.left(deadline.saturating_duration_since(Instant::now())));
         command.stop = cancellation.stop.clone();
         command.grace = GRACE;
-        let mut lines =
-            Lines::new(self.events, self.redactor, session, source, TAIL).read_by(reader);
+        let mut lines = Lines::new(self.events, self.redactor, Speaker::new(session, source), TAIL)
+            .read_by(reader);
         let exit = tokio::select! {
             exit = self.sandbox.exec(command, &mut lines) => exit?,
             () = cancellation.abort.cancelled() => Exit {

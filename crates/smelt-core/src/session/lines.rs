@@ -1,8 +1,7 @@
 //! From the bytes a process prints to lines that may be shown.
 
-use super::outlet::Outlet;
-use crate::event::{EventSink, OutputSource, OutputStream};
-use crate::name::SessionName;
+use super::outlet::{Outlet, Speaker};
+use crate::event::{EventSink, OutputStream};
 use crate::port::Output;
 use crate::secret::Redactor;
 use crate::text::clean_line;
@@ -36,11 +35,10 @@ impl<'a, 'r> Lines<'a, 'r> {
     pub(crate) fn new(
         events: &'a EventSink,
         redactor: &'a Redactor,
-        session: Option<&SessionName>,
-        source: OutputSource,
+        speaker: Speaker,
         tail_length: usize,
     ) -> Self {
-        let outlet = Outlet::new(events, session.cloned(), source, tail_length);
+        let outlet = Outlet::new(events, speaker, tail_length);
         Self { redactor, outlet, agent: None, pending: [Vec::new(), Vec::new()] }
     }
 
@@ -162,13 +160,13 @@ fn incomplete_end(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, EventStream, JobEvent, channel};
+    use crate::event::{Event, EventStream, JobEvent, OutputSource, channel};
     use crate::secret::Secret;
 
     async fn lines(chunks: &[(OutputStream, &[u8])]) -> (Vec<String>, Vec<String>) {
         let (sink, mut stream) = channel();
         let redactor = Redactor::new(&[Secret::new("hunter22")]);
-        let mut lines = Lines::new(&sink, &redactor, None, OutputSource::Gate, 2);
+        let mut lines = Lines::new(&sink, &redactor, Speaker::new(None, OutputSource::Gate), 2);
         for (stream, bytes) in chunks {
             assert!(lines.write(*stream, bytes).await.is_continue());
         }
@@ -208,7 +206,7 @@ mod tests {
     async fn lines_that_come_together_are_one_event_and_none_waits_for_more() {
         let (sink, mut stream) = channel();
         let redactor = Redactor::new(&[Secret::new("hunter22")]);
-        let mut lines = Lines::new(&sink, &redactor, None, OutputSource::Agent, 3);
+        let mut lines = Lines::new(&sink, &redactor, Speaker::new(None, OutputSource::Agent), 3);
         for (written, seen) in [
             (&b"one\n\ntwo\nthr"[..], vec!["one\n\ntwo"]),
             (b"ee", vec![]),
@@ -259,8 +257,8 @@ mod tests {
     async fn what_an_agents_reader_makes_is_cut_like_all_else() {
         let (sink, mut stream) = channel();
         let (redactor, mut reader) = (Redactor::new([]), Twice);
-        let mut lines =
-            Lines::new(&sink, &redactor, None, OutputSource::Agent, 0).read_by(Some(&mut reader));
+        let mut lines = Lines::new(&sink, &redactor, Speaker::new(None, OutputSource::Agent), 0)
+            .read_by(Some(&mut reader));
         let text = "z".repeat(LINE_MAX) + "\n";
         assert!(lines.write(OutputStream::Stdout, text.as_bytes()).await.is_continue());
         assert_eq!(in_lines(&texts(&mut stream)), vec!["z".repeat(LINE_MAX); 2]);

@@ -5,5 +5,5 @@ pub(crate) mod floor;
 pub(crate) mod gate;
 pub(crate) mod lines;
 pub(crate) mod merge;
-mod outlet;
+pub(crate) mod outlet;
 pub(crate) mod schedule;

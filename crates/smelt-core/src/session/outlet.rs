@@ -14,14 +14,33 @@ const EVENT_MAX: usize = 32 << 10;
 /// What an event takes besides its text and its session, in bytes.
 const EVENT_OVERHEAD: usize = 120;
 
+/// Whose lines they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Speaker {
+    session: Option<SessionName>,
+    service: Option<String>,
+    source: OutputSource,
+}
+
+impl Speaker {
+    /// What runs for `session`; for no session, what runs for all of them.
+    pub(crate) fn new(session: Option<&SessionName>, source: OutputSource) -> Self {
+        Self { session: session.cloned(), service: None, source }
+    }
+
+    /// The service `name`.
+    pub(crate) fn service(name: &str) -> Self {
+        Self { session: None, service: Some(name.to_owned()), source: OutputSource::Service }
+    }
+}
+
 /// Where a process's lines go.
 ///
 /// Lines that come together go together, as one event: an event for each would cost more than all
 /// that is done with its text.
-pub(super) struct Outlet<'a> {
+pub(crate) struct Outlet<'a> {
     events: &'a EventSink,
-    session: Option<SessionName>,
-    source: OutputSource,
+    speaker: Speaker,
     /// Lines that are not sent yet, each with a newline.
     ready: String,
     /// The stream they came from.
@@ -32,15 +51,10 @@ pub(super) struct Outlet<'a> {
 }
 
 impl<'a> Outlet<'a> {
-    pub(super) fn new(
-        events: &'a EventSink,
-        session: Option<SessionName>,
-        source: OutputSource,
-        tail_length: usize,
-    ) -> Self {
+    pub(super) fn new(events: &'a EventSink, speaker: Speaker, tail_length: usize) -> Self {
         let (ready, tail) = (String::new(), VecDeque::with_capacity(tail_length));
         let stream = OutputStream::Stdout;
-        Self { events, session, source, ready, stream, tail, tail_length, kept: 0 }
+        Self { events, speaker, ready, stream, tail, tail_length, kept: 0 }
     }
 
     /// Sends what is left; returns the last lines.
@@ -66,21 +80,21 @@ impl<'a> Outlet<'a> {
         let text = text.to_owned();
         self.ready.clear();
         self.remember(&text);
-        let bytes = written(self.session.as_ref(), &text);
+        let bytes = written(&self.speaker, &text);
         let before = self.kept;
         self.kept += bytes as u64;
         if self.kept <= OUTPUT_MAX {
-            let (session, source, stream) = (self.session.clone(), self.source, self.stream);
-            self.events
-                .emit_output(JobEvent::Output { session, source, stream, text }, bytes)
-                .await;
+            let (Speaker { session, service, source }, stream) =
+                (self.speaker.clone(), self.stream);
+            let what = JobEvent::Output { session, service, source, stream, text };
+            self.events.emit_output(what, bytes).await;
         } else if before <= OUTPUT_MAX {
             let message = format!(
                 "the {}'s output fills {} on the disk: the rest of it is left out",
-                self.source.as_str(),
+                self.speaker.source.as_str(),
                 bytesize::ByteSize(OUTPUT_MAX).display().iec()
             );
-            let (level, session) = (Level::Warning, self.session.clone());
+            let (level, session) = (Level::Warning, self.speaker.session.clone());
             self.events.emit(JobEvent::Notice { level, message, session });
         }
     }
@@ -96,10 +110,12 @@ impl<'a> Outlet<'a> {
 }
 
 /// What an event's lines take on the disk, in bytes: in the events as JSON, and in the log.
-fn written(session: Option<&SessionName>, text: &str) -> usize {
+fn written(speaker: &Speaker, text: &str) -> usize {
     let escaped = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count();
-    let session = session.map_or(0, |name| r#""session":"","#.len() + name.as_str().len());
-    EVENT_OVERHEAD + session + 2 * text.len() + escaped
+    let named = |key: &str, name: Option<&str>| name.map_or(0, |name| key.len() + name.len());
+    let session = named(r#""session":"","#, speaker.session.as_ref().map(SessionName::as_str));
+    let service = named(r#""service":"","#, speaker.service.as_deref());
+    EVENT_OVERHEAD + session + service + 2 * text.len() + escaped
 }
 
 #[cfg(test)]
@@ -110,16 +126,22 @@ mod tests {
     #[test]
     fn lines_are_charged_what_they_take_on_the_disk() {
         let session: SessionName = "a-session".parse().unwrap();
-        for (session, text) in [(None, ""), (Some(&session), "say \"ä\\\"\n\nmore")] {
+        let of_session = Speaker::new(Some(&session), OutputSource::Setup);
+        for (speaker, text) in [
+            (Speaker::new(None, OutputSource::Setup), ""),
+            (of_session, "say \"ä\\\"\n\nmore"),
+            (Speaker::service("db"), "ready"),
+        ] {
             let what = JobEvent::Output {
-                session: session.cloned(),
-                source: OutputSource::Setup,
+                session: speaker.session.clone(),
+                service: speaker.service.clone(),
+                source: speaker.source,
                 stream: OutputStream::Stdout,
                 text: text.to_owned(),
             };
             let event = crate::event::Event { seq: 1_000_000, at: jiff::Timestamp::now(), what };
             let taken = serde_json::to_string(&event).unwrap().len() + 1 + text.len() + 1;
-            let charged = written(session, text);
+            let charged = written(&speaker, text);
             assert!((taken..taken + 10).contains(&charged), "{charged} for {taken}");
         }
     }
@@ -127,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn what_fills_the_disk_is_left_out_and_that_is_said() {
         let (sink, mut stream) = channel();
-        let mut outlet = Outlet::new(&sink, None, OutputSource::Gate, 1);
+        let mut outlet = Outlet::new(&sink, Speaker::new(None, OutputSource::Gate), 1);
         outlet.kept = OUTPUT_MAX - 200;
         for line in ["kept", "not", ""] {
             outlet.gather(OutputStream::Stdout, line).await;
@@ -148,7 +170,7 @@ mod tests {
     #[tokio::test]
     async fn lines_go_together_until_it_is_too_much_or_the_stream_is_another() {
         let (sink, mut stream) = channel();
-        let mut outlet = Outlet::new(&sink, None, OutputSource::Gate, 2);
+        let mut outlet = Outlet::new(&sink, Speaker::new(None, OutputSource::Gate), 2);
         let line = "x".repeat(99);
         for _ in 0..1000 {
             outlet.gather(OutputStream::Stdout, &line).await;

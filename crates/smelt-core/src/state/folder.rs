@@ -6,7 +6,7 @@ use super::run::RunState;
 use crate::delivery::DeliveryOrder;
 use crate::event::OutputSource;
 use crate::id::{OwnerId, RunId};
-use crate::name::{JobName, SessionName};
+use crate::name::JobName;
 use jiff::{SignedDuration, Timestamp};
 use std::fs;
 use std::io;
@@ -272,11 +272,12 @@ impl RunFolder {
         self.path.join("delivery.json")
     }
 
-    /// The output of a session's agent or gate; of the setup commands where there is no session.
-    pub fn log(&self, session: Option<&SessionName>, source: OutputSource) -> PathBuf {
+    /// The output of a session's agent or gate, or of a service; of what is nobody's own, such as the
+    /// setup commands, where there is no name.
+    pub fn log(&self, name: Option<&str>, source: OutputSource) -> PathBuf {
         let source = source.as_str();
-        self.path.join("logs").join(match session {
-            Some(session) => format!("{session}.{source}.log"),
+        self.path.join("logs").join(match name {
+            Some(name) => format!("{name}.{source}.log"),
             None => format!("{source}.log"),
         })
     }

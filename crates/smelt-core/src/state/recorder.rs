@@ -28,7 +28,7 @@ pub struct Recorder {
     events: BufWriter<File>,
     /// The event that is being written.
     line: Vec<u8>,
-    logs: HashMap<(Option<SessionName>, OutputSource), BufWriter<File>>,
+    logs: HashMap<(Option<String>, OutputSource), BufWriter<File>>,
     problem: Option<io::Error>,
 }
 
@@ -113,11 +113,12 @@ impl Recorder {
         serde_json::to_writer(&mut self.line, event)?;
         self.line.push(b'\n');
         self.events.write_all(&self.line)?;
-        if let JobEvent::Output { session, source, text, .. } = &event.what {
-            let log = match self.logs.entry((session.clone(), *source)) {
+        if let JobEvent::Output { session, service, source, text, .. } = &event.what {
+            let name = session.as_ref().map(SessionName::as_str).or(service.as_deref());
+            let log = match self.logs.entry((name.map(str::to_owned), *source)) {
                 std::collections::hash_map::Entry::Occupied(log) => log.into_mut(),
                 std::collections::hash_map::Entry::Vacant(place) => {
-                    place.insert(open_log(&self.folder.log(session.as_ref(), *source))?)
+                    place.insert(open_log(&self.folder.log(name, *source))?)
                 }
             };
             log.write_all(text.as_bytes())?;

@@ -223,6 +223,7 @@ mod tests {
             cache: Some(CacheSpec { key: "0a1b".into(), paths: caches }),
             services: Vec::new(),
             kubernetes: None,
+            lifetime: std::time::Duration::from_secs(600),
         }
     }
 

@@ -25,7 +25,7 @@ use image::Image;
 use provision::Provision;
 use sha2::{Digest, Sha256};
 use smelt_core::id::{OwnerId, RunId};
-use smelt_core::manifest::{Environment, ImageSource, RuntimeKind};
+use smelt_core::manifest::{Environment, ImageSource, RuntimeKind, Service};
 use smelt_core::port::{
     Orphan, Output, Readiness, Runtime, Sandbox, SandboxError, SandboxSpec, Shell, Workspace,
 };
@@ -132,6 +132,7 @@ impl Runtime for DockerRuntime {
     async fn prepare(
         &self,
         environment: &Environment,
+        _: &[Service],
         output: &mut dyn Output,
     ) -> Result<Option<String>, SandboxError> {
         let engine = self.engine().await?;
@@ -143,7 +144,11 @@ impl Runtime for DockerRuntime {
         Ok(Some(digest))
     }
 
-    async fn provision(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError> {
+    async fn provision(
+        &self,
+        spec: &SandboxSpec,
+        _: &mut dyn Output,
+    ) -> Result<Box<dyn Sandbox>, SandboxError> {
         let engine = self.engine().await?;
         let mut life = self.life(&spec.labels.run).lock_owned().await;
         let provision = Provision {

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use host::Host;
 use sandbox::LocalSandbox;
 use smelt_core::id::{OwnerId, RunId};
-use smelt_core::manifest::{Environment, RuntimeKind};
+use smelt_core::manifest::{Environment, RuntimeKind, Service};
 use smelt_core::port::{
     Orphan, Output, Readiness, Runtime, Sandbox, SandboxError, SandboxSpec, Workspace,
 };
@@ -87,13 +87,18 @@ impl Runtime for LocalRuntime {
     async fn prepare(
         &self,
         _: &Environment,
+        _: &[Service],
         _: &mut dyn Output,
     ) -> Result<Option<String>, SandboxError> {
         self.host().await;
         Ok(None)
     }
 
-    async fn provision(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError> {
+    async fn provision(
+        &self,
+        spec: &SandboxSpec,
+        _: &mut dyn Output,
+    ) -> Result<Box<dyn Sandbox>, SandboxError> {
         let host = self.host().await;
         Ok(Box::new(LocalSandbox::make(&self.config, host, spec)?))
     }

@@ -60,7 +60,11 @@ impl<R: Runtime> Runtime for Faulty<R> {
         self.inner.check().await
     }
 
-    async fn provision(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError> {
+    async fn provision(
+        &self,
+        spec: &SandboxSpec,
+        output: &mut dyn Output,
+    ) -> Result<Box<dyn Sandbox>, SandboxError> {
         let inner = match self.fault {
             Fault::Unavailable => {
                 return Err(SandboxError::Unavailable {
@@ -69,13 +73,13 @@ impl<R: Runtime> Runtime for Faulty<R> {
                 });
             }
             Fault::ProvisionHangs | Fault::ProvisionPanics => {
-                let made = self.inner.provision(spec).await?;
+                let made = self.inner.provision(spec, output).await?;
                 self.unknown.lock().unwrap().push(made);
                 self.met.cancel();
                 assert_ne!(self.fault, Fault::ProvisionPanics, "a defect in the runtime");
                 std::future::pending().await
             }
-            _ => self.inner.provision(spec).await?,
+            _ => self.inner.provision(spec, output).await?,
         };
         // A sandbox that is made after one has died lives.
         let alive = !self.died.load(Ordering::SeqCst);

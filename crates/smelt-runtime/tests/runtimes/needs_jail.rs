@@ -2,7 +2,7 @@
 
 use crate::contract::{Subject, sh};
 use smelt_core::id::OwnerId;
-use smelt_core::port::CacheSpec;
+use smelt_core::port::{CacheSpec, Discard};
 use smelt_runtime::local::{LocalConfig, LocalRuntime};
 
 pub fn local(
@@ -58,8 +58,13 @@ async fn tools_are_seen_and_a_whole_home_is_refused() {
     std::fs::create_dir_all(&outside).unwrap();
     std::fs::rename(tools.parent().unwrap(), outside.join("tools")).unwrap();
     let spec = subject.spec(&format!("tools = [\"{}/tools/bin\"]", outside.display()));
-    let sandbox = subject.runtime.provision(&spec).await;
-    let refused = subject.runtime.provision(&subject.spec("tools = [\"/\"]")).await.err().unwrap();
+    let sandbox = subject.runtime.provision(&spec, &mut Discard).await;
+    let refused = subject
+        .runtime
+        .provision(&subject.spec("tools = [\"/\"]"), &mut Discard)
+        .await
+        .err()
+        .unwrap();
     assert!(refused.to_string().contains("all of your home"), "{refused}");
     let (exit, out, _) = sh(
         &*sandbox.unwrap(),
@@ -82,7 +87,7 @@ async fn no_link_leads_a_mount_out_of_the_jail() {
     let mut spec = subject.spec("cache = [\"~/.deep/in/cache\"]");
     spec.cache = Some(CacheSpec { key: "key".into(), paths: spec.environment.cache.clone() });
     spec.borrowed = vec![objects];
-    let sandbox = subject.runtime.provision(&spec).await.unwrap();
+    let sandbox = subject.runtime.provision(&spec, &mut Discard).await.unwrap();
     let script = format!(
         "for folder in /smelt/objects ~/.deep ~/.deep/in ~/.deep/in/cache; do \
          mv \"$folder\" \"$folder.away\" 2>/dev/null || rmdir \"$folder\" 2>/dev/null && \

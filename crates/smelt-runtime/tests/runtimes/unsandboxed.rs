@@ -4,7 +4,7 @@
 use crate::contract::Subject;
 use crate::needs_jail::local;
 use smelt_core::id::OwnerId;
-use smelt_core::port::{Runtime, SandboxError};
+use smelt_core::port::{Discard, Runtime, SandboxError};
 
 /// A `PATH` without bubblewrap.
 fn path_without_jail(folder: &std::path::Path) -> std::ffi::OsString {
@@ -64,10 +64,10 @@ async fn it_is_refused_unless_accepted_and_then_said_loudly() {
     assert!(sandbox.isolation().gaps[0].starts_with("NO SANDBOX"));
     let links = tempfile::tempdir().unwrap();
     let (runtime, _folder) = local(path_without_jail(links.path()), false);
-    let refused = runtime.provision(&subject.spec("")).await.err().unwrap();
+    let refused = runtime.provision(&subject.spec(""), &mut Discard).await.err().unwrap();
     let SandboxError::Unavailable { message, hint } = refused else { panic!("{refused}") };
     assert!(message.contains("not installed"), "{message}");
     assert!(hint.unwrap().contains("unsandboxed = true"));
-    assert!(runtime.provision(&subject.spec("unsandboxed = true")).await.is_ok());
+    assert!(runtime.provision(&subject.spec("unsandboxed = true"), &mut Discard).await.is_ok());
     assert!(runtime.check().await.missing().is_some());
 }

@@ -1,7 +1,7 @@
 use super::{Kept, Subject, run, sh};
 use async_trait::async_trait;
 use smelt_core::event::OutputStream;
-use smelt_core::port::{Command, Exit, ExitStatus, Input, Output, Sandbox, Value};
+use smelt_core::port::{Command, Discard, Exit, ExitStatus, Input, Output, Sandbox, Value};
 use smelt_core::secret::Secret;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -55,8 +55,11 @@ pub async fn input_arrives_whole_and_its_end_is_seen(subject: &Subject) {
 }
 
 pub async fn variables_reach_one_command_and_no_other(subject: &Subject) {
-    let sandbox =
-        subject.runtime.provision(&subject.spec("env = { PLAIN = \"a b\" }")).await.unwrap();
+    let sandbox = subject
+        .runtime
+        .provision(&subject.spec("env = { PLAIN = \"a b\" }"), &mut Discard)
+        .await
+        .unwrap();
     let mut command =
         Command::shell("echo \"$PLAIN/$GIVEN/$HIDDEN\"; cat /proc/self/cmdline", [], "/");
     command.env.insert("GIVEN".into(), Value::from("one \"two\" $three\nfour"));

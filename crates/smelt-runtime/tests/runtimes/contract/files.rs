@@ -1,5 +1,5 @@
 use super::{Subject, read, run, sh};
-use smelt_core::port::{Command, Sandbox, SandboxPaths, Workspace};
+use smelt_core::port::{Command, Discard, Sandbox, SandboxPaths, Workspace};
 use std::path::Path;
 
 /// A tar archive of entries: path, kind, and what it holds or links to.
@@ -122,7 +122,7 @@ pub async fn the_root_folder_is_what_the_engine_made_it(subject: &Subject) {
     if mounted {
         spec.borrowed = vec![objects.clone()];
     }
-    let sandbox = subject.runtime.provision(&spec).await.unwrap();
+    let sandbox = subject.runtime.provision(&spec, &mut Discard).await.unwrap();
     let paths = sandbox.paths().clone();
     if !mounted {
         let mut builder = tar::Builder::new(Vec::new());
@@ -164,7 +164,7 @@ pub async fn a_cache_is_kept_by_its_key(subject: &Subject) {
     for (key, seen) in [("one", ""), ("one", "x"), ("two", "")] {
         let mut spec = subject.spec("");
         spec.cache = Some(cache(key));
-        let sandbox = subject.runtime.provision(&spec).await.unwrap();
+        let sandbox = subject.runtime.provision(&spec, &mut Discard).await.unwrap();
         let script = "cat ~/.store/f /var/cache/tool/f 2>/dev/null; printf x > ~/.store/f; test -d /var/cache/tool";
         let (exit, out, err) = sh(&*sandbox, script).await;
         assert_eq!((exit.success(), out.as_str()), (true, seen), "{key}: {err}");

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use smelt_core::event::OutputStream;
 use smelt_core::id::{OwnerId, RunId};
 use smelt_core::manifest::{Environment, Manifest};
-use smelt_core::port::{Command, Exit, Labels, Output, Runtime, Sandbox, SandboxSpec};
+use smelt_core::port::{Command, Discard, Exit, Labels, Output, Runtime, Sandbox, SandboxSpec};
 use std::ops::ControlFlow;
 use std::path::Path;
 use tempfile::TempDir;
@@ -54,6 +54,7 @@ impl Subject {
             cache: None,
             services: Vec::new(),
             kubernetes: None,
+            lifetime: std::time::Duration::from_secs(600),
         }
     }
 
@@ -62,7 +63,7 @@ impl Subject {
     }
 
     pub async fn sandbox(&self) -> Box<dyn Sandbox> {
-        self.runtime.provision(&self.spec("")).await.unwrap()
+        self.runtime.provision(&self.spec(""), &mut Discard).await.unwrap()
     }
 }
 

@@ -1,10 +1,12 @@
 use super::{Subject, sh};
+use smelt_core::port::Discard;
 use std::net::TcpListener;
 
 pub async fn without_a_network_nothing_is_reached(subject: &Subject) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let sandbox = subject.runtime.provision(&subject.spec("network = \"none\"")).await.unwrap();
+    let sandbox =
+        subject.runtime.provision(&subject.spec("network = \"none\""), &mut Discard).await.unwrap();
     let script = format!("bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}' 2>/dev/null; echo $?");
     assert_eq!(sh(&*sandbox, &script).await.1, "1");
     sandbox.destroy().await.unwrap();
@@ -57,7 +59,7 @@ pub async fn processes_of_the_host_are_not_seen(subject: &Subject) {
 /// A limit is held, or said to be missing.
 pub async fn limits_hold_or_are_said_to_be_missing(subject: &Subject) {
     let spec = subject.spec("resources = { pids = 24, memory = \"200M\", cpu = 1, disk = \"1G\" }");
-    let sandbox = subject.runtime.provision(&spec).await.unwrap();
+    let sandbox = subject.runtime.provision(&spec, &mut Discard).await.unwrap();
     let gaps = sandbox.isolation().gaps.join("\n");
     let script = "n=0; while [ $n -lt 60 ]; do sleep 5 & n=$((n + 1)); done; echo started";
     let (exit, out, err) = sh(&*sandbox, script).await;
