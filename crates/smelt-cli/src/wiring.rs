@@ -6,6 +6,7 @@ use smelt_core::git::{Git, Limits};
 use smelt_core::manifest::{ForgeProvider, RuntimeKind};
 use smelt_core::port::{ForgeConnector, Runtime};
 use smelt_forge::ForgeClients;
+use smelt_runtime::compose::ComposeRuntime;
 use smelt_runtime::docker::{DockerRuntime, EngineConfig};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ pub fn runtimes(
     let mut runtimes: HashMap<RuntimeKind, Arc<dyn Runtime>> = HashMap::new();
     let docker = DockerRuntime::new(container_engine(settings), settings.cache.clone());
     runtimes.insert(RuntimeKind::Docker, Arc::new(docker));
+    let compose = ComposeRuntime::new(container_engine(settings), settings.cache.clone());
+    runtimes.insert(RuntimeKind::Compose, Arc::new(compose));
     #[cfg(target_os = "linux")]
     {
         use smelt_runtime::local::{LocalConfig, LocalRuntime};

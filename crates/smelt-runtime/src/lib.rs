@@ -3,6 +3,7 @@
 
 mod archive;
 pub mod docker;
+pub use docker::compose;
 #[cfg(target_os = "linux")]
 pub mod local;
 mod names;

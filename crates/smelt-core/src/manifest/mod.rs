@@ -14,6 +14,7 @@ pub use read::{MANIFEST_MAX_BYTES, schema};
 pub(crate) use repo::is_loopback;
 pub use repo::{GitUrl, RepoLocation};
 pub use services::{
-    Healthcheck, Service, ServiceCommand, ServiceCondition, ServiceDependencies, ServiceDependency,
+    AGENT_SERVICE, Healthcheck, Service, ServiceCommand, ServiceCondition, ServiceDependencies,
+    ServiceDependency,
 };
 pub use values::{Cpu, PlainValue, RepoSlug, SandboxPath, Seconds, Size};

@@ -3,6 +3,7 @@
 //! A key is allowed when it can't reach the host: nothing that mounts its folders, opens its
 //! ports, reads its files or environment, or loosens the walls of a container (SECURITY, sandbox).
 
+use super::graph::topological_order;
 use super::values::{Cpu, PlainValue, Size};
 use crate::document::{Located, Problem};
 use crate::name::VariableName;
@@ -97,7 +98,7 @@ pub struct Service {
     pub environment: BTreeMap<VariableName, PlainValue>,
     /// When the service counts as healthy.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub healthcheck: Option<Healthcheck>,
+    pub healthcheck: Option<Located<Healthcheck>>,
     /// Services to wait for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depends_on: Option<Located<ServiceDependencies>>,
@@ -109,7 +110,7 @@ pub struct Service {
     pub working_dir: Option<String>,
     /// Paths that are kept in memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tmpfs: Vec<String>,
+    pub tmpfs: Vec<Located<String>>,
     /// Anonymous volumes: absolute paths in the container, gone with the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Located<String>>,
@@ -128,9 +129,6 @@ pub struct Service {
     /// Signal that ends the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
-    /// Platform of the image, such as `linux/amd64`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub platform: Option<String>,
     /// Cores at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Cpu>,
@@ -162,6 +160,7 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("network_mode", "it leaves the job's network"),
     ("networks", "every service is in the job's own network"),
     ("pid", "it shares a namespace of the host"),
+    ("platform", "images are those of the engine's own platform"),
     ("ports", "it opens ports of the host; services reach each other by name"),
     ("privileged", "it takes the container's walls away"),
     ("restart", "a service that ends is reported, not restarted"),
@@ -191,21 +190,20 @@ pub(super) fn explain_refused(problem: Problem) -> Problem {
     }
 }
 
-/// Reports what is wrong among services: names taken twice, unknown dependencies, host volumes.
+/// Name of the sandbox's own service. No other one is called so.
+pub const AGENT_SERVICE: &str = "smelt";
+
+/// What a health check given as words begins with.
+const TESTS: [&str; 3] = ["CMD", "CMD-SHELL", "NONE"];
+
+/// Units of durations; a longer one comes before its own beginning.
+const UNITS: [&str; 5] = ["us", "ms", "s", "m", "h"];
+
+/// Reports what is wrong among services: names taken twice, unknown dependencies, host volumes, health
+/// checks that are none.
 pub(super) fn check(services: &[Located<Service>], problems: &mut Vec<Problem>) {
     for (i, service) in services.iter().enumerate() {
-        let name = &service.name;
-        let fits = name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.len() <= 63
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        if !fits {
-            let message = format!("`{}` can't be a host name", crate::text::clean_line(name));
-            problems.push(Problem::error(name.span(), message).help("use letters, digits and `-`"));
-        }
-        if services[..i].iter().any(|other| other.name == service.name) {
-            let message = format!("two services are called `{}`", **name);
-            problems.push(Problem::error(name.span(), message).help("give each a name of its own"));
-        }
+        check_name(&service.name, &services[..i], problems);
         for volume in &service.volumes {
             if !volume.starts_with('/') || volume.contains([':', '\0', '\n']) {
                 let message = "a volume from the host or with a name is not allowed for a service";
@@ -215,6 +213,15 @@ pub(super) fn check(services: &[Located<Service>], problems: &mut Vec<Problem>) 
                 ));
             }
         }
+        for path in &service.tmpfs {
+            if !path.starts_with('/') {
+                let message = "a path of `tmpfs` is absolute";
+                problems.push(Problem::error(path.span(), message).help("begin it with `/`"));
+            }
+        }
+        if let Some(healthcheck) = &service.healthcheck {
+            check_health(healthcheck, problems);
+        }
         let Some(dependencies) = &service.depends_on else { continue };
         for name in dependencies.names() {
             if !services.iter().any(|other| other.name.as_str() == name) {
@@ -223,4 +230,84 @@ pub(super) fn check(services: &[Located<Service>], problems: &mut Vec<Problem>) 
             }
         }
     }
+    check_order(services, problems);
+}
+
+fn check_name(name: &Located<String>, before: &[Located<Service>], problems: &mut Vec<Problem>) {
+    let fits = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.len() <= 63
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if !fits {
+        let message = format!("`{}` can't be a host name", crate::text::clean_line(name));
+        problems.push(Problem::error(name.span(), message).help("use letters, digits and `-`"));
+    }
+    if [AGENT_SERVICE, "localhost"].iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        let message = format!("`{}` is what the sandbox calls itself", **name);
+        problems.push(Problem::error(name.span(), message).help("give the service another name"));
+    }
+    if before.iter().any(|other| other.name.eq_ignore_ascii_case(name)) {
+        let message = format!("two services are called `{}`", **name);
+        problems.push(Problem::error(name.span(), message).help("give each a name of its own"));
+    }
+}
+
+fn check_health(healthcheck: &Located<Healthcheck>, problems: &mut Vec<Problem>) {
+    let Healthcheck { test, interval, timeout, start_period, .. } = &**healthcheck;
+    let mut wrong = |message: String, help: &str| {
+        problems.push(Problem::error(healthcheck.span(), message).help(help));
+    };
+    if let ServiceCommand::Words(words) = test
+        && !words.first().is_some_and(|first| TESTS.contains(&first.as_str()))
+    {
+        wrong(
+            "a health check given as a list begins with `CMD` or `CMD-SHELL`".into(),
+            "for instance `test = [\"CMD\", \"pg_isready\"]`; or give the command line as a string",
+        );
+    }
+    for (key, text) in
+        [("interval", interval), ("timeout", timeout), ("start_period", start_period)]
+    {
+        let Some(text) = text else { continue };
+        if !is_duration(text) {
+            wrong(
+                format!("`{}` of `{key}` is no duration", crate::text::clean_line(text)),
+                "write it as Compose does: `5s`, `500ms`, `1m30s`",
+            );
+        }
+    }
+}
+
+/// Whether both Composes read it as a duration: numbers, each with its unit.
+fn is_duration(text: &str) -> bool {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let found = UNITS.iter().find(|known| unit.starts_with(**known));
+        match found.filter(|_| unit.len() < rest.len()) {
+            Some(found) => rest = &unit[found.len()..],
+            None => return false,
+        }
+    }
+    !text.is_empty()
+}
+
+/// Reports services that wait for each other.
+fn check_order(services: &[Located<Service>], problems: &mut Vec<Problem>) {
+    let place = |name: &str| services.iter().position(|service| service.name.as_str() == name);
+    let edges: Vec<Vec<usize>> = services
+        .iter()
+        .map(|service| {
+            let names = service.depends_on.iter().flat_map(|dependencies| dependencies.names());
+            names.filter_map(place).collect()
+        })
+        .collect();
+    let Err(cycle) = topological_order(&edges) else { return };
+    let path: Vec<_> = cycle.iter().map(|&n| services[n].name.as_str()).collect();
+    let first = cycle.first().map(|&n| &services[n]);
+    let span = first.and_then(|service| service.depends_on.as_ref()).map(Located::span);
+    let message = format!("services wait for each other in a cycle: {}", path.join(" → "));
+    problems.push(
+        Problem::error(span.unwrap_or_default(), message)
+            .help("take one of these dependencies out"),
+    );
 }

@@ -129,6 +129,11 @@ impl Engine {
         Ok(Self { api, config: config.clone(), shares_files, surroundings, info })
     }
 
+    /// Cores of its machine: a limit beyond them is refused.
+    pub(super) fn cores(&self) -> i64 {
+        self.info.ncpu.filter(|cores| *cores > 0).unwrap_or(i64::from(u16::MAX))
+    }
+
     /// What cannot be given on it, of the limits that every sandbox has.
     pub(super) fn gaps(&self) -> Vec<String> {
         let lacks = |there: Option<bool>| there == Some(false);

@@ -4,11 +4,11 @@ use super::container::{Blueprint, ROOT};
 use super::engine::{ApiError, Engine};
 use super::events::Events;
 use super::image::Image;
-use super::network::{self, Network};
+use super::network::{self, Network, Plan};
 use super::reap::{self, Kind};
 use super::sandbox::DockerSandbox;
 use super::user::{self, User, Wanted};
-use super::walls;
+use super::walls::{self, Peers};
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{CreateContainerOptions, StartContainerOptions};
 use smelt_core::manifest::Network as Wish;
@@ -45,14 +45,15 @@ pub(super) async fn sandbox(
         network: name.as_deref(),
         mounted,
         cache_owner,
-        cores: engine.info.ncpu.filter(|cores| *cores > 0).unwrap_or(i64::from(u16::MAX)),
+        cores: engine.cores(),
         limits_disk: spec.environment.resources.disk.is_some(),
     };
     let (Created { id, user, mut gaps }, network) = create_both(engine, blueprint).await?;
     gaps.extend(engine.gaps());
     let builder = async {
         let Some(network) = &network else { return Ok(None) };
-        walls::prepare(engine, &spec.labels, &image.id, &id, network).await.map(Some)
+        let (labels, peers) = (&spec.labels, Peers::None);
+        walls::prepare(engine, labels, &image.id, &id, network, peers).await.map(Some)
     };
     // Both to their end: the engine makes what it was asked for, also when nobody waits for it.
     let (events, builder) = tokio::join!(start(engine, &id), builder);
@@ -67,7 +68,7 @@ pub(super) async fn sandbox(
         user: user.spec(),
         env: environment(spec, &user),
         isolation: Isolation { summary, gaps, unsandboxed: false },
-        builder: builder.as_ref().map(|builder| builder.id().to_owned()),
+        builders: builder.iter().map(|builder| builder.id().to_owned()).collect(),
         cut: SyncMutex::default(),
         walls: Mutex::new(builder.map(|builder| tokio::spawn(walls::put_up(builder)))),
         paths: SandboxPaths { root: ROOT.into(), home: user.home },
@@ -75,7 +76,7 @@ pub(super) async fn sandbox(
 }
 
 /// Starts the container, watched from before.
-async fn start(engine: &Engine, id: &str) -> Result<Events, ApiError> {
+pub(super) async fn start(engine: &Engine, id: &str) -> Result<Events, ApiError> {
     let events = Events::watch(engine, id);
     let started = engine.api.start_container(id, None::<StartContainerOptions>).await;
     started.map_err(|error| ApiError::new("starting the container", error))?;
@@ -127,7 +128,7 @@ pub(super) async fn revive(
         user: user.spec(),
         env: environment(spec, &user),
         isolation: Isolation { summary, gaps: Vec::new(), unsandboxed: false },
-        builder: None,
+        builders: Vec::new(),
         cut: SyncMutex::default(),
         walls: Mutex::default(),
         paths: SandboxPaths { root: ROOT.into(), home: user.home },
@@ -147,7 +148,8 @@ async fn create_both(
 ) -> Result<(Created, Option<Network>), SandboxError> {
     let network = async {
         let Some(name) = blueprint.network else { return Ok(None) };
-        Ok(Some(network::create(engine, name, &blueprint.spec.labels).await?))
+        let plan = Plan { name, containers: 1, internal: false };
+        Ok(Some(network::create(engine, plan, &blueprint.spec.labels).await?))
     };
     let (created, network) = tokio::join!(create(engine, blueprint), network);
     let network = network.map_err(|error: ApiError| SandboxError::from(error))?;
@@ -198,12 +200,12 @@ async fn create(engine: &Engine, blueprint: Blueprint<'_>) -> Result<Created, Sa
 }
 
 /// The folders that a streamed workspace goes into.
-fn folders() -> [PathBuf; 3] {
+pub(super) fn folders() -> [PathBuf; 3] {
     SandboxPaths::FOLDERS.map(|folder| Path::new(ROOT).join(folder))
 }
 
 /// Looks into the image by a container that never runs.
-async fn look_for_user(
+pub(super) async fn look_for_user(
     engine: &Engine,
     blueprint: Blueprint<'_>,
 ) -> Result<(User, String), SandboxError> {
@@ -220,7 +222,7 @@ async fn look_for_user(
     found
 }
 
-async fn find_user(
+pub(super) async fn find_user(
     engine: &Engine,
     id: &str,
     wanted: Wanted<'_>,
@@ -271,11 +273,11 @@ fn is_about_disk(error: &bollard::errors::Error) -> bool {
 
 /// The engine's own warnings, but for one that changes nothing: without swap to account for there is
 /// none to be limited.
-fn said(warning: &str) -> Option<String> {
+pub(super) fn said(warning: &str) -> Option<String> {
     (!warning.contains("swap")).then(|| smelt_core::text::clean_inline(warning).into_owned())
 }
 
-fn summary(wanted: Wanted<'_>, online: bool, user: &User) -> String {
+pub(super) fn summary(wanted: Wanted<'_>, online: bool, user: &User) -> String {
     let rights = match wanted.is_root_by_wish() {
         true => "the capabilities that installing packages takes",
         false => "no capabilities",
@@ -286,7 +288,7 @@ fn summary(wanted: Wanted<'_>, online: bool, user: &User) -> String {
 }
 
 /// Variables of every command. Nothing of them is the container's own: `docker inspect` shows none.
-fn environment(spec: &SandboxSpec, user: &User) -> BTreeMap<String, String> {
+pub(super) fn environment(spec: &SandboxSpec, user: &User) -> BTreeMap<String, String> {
     let mut env: BTreeMap<String, String> = [
         ("HOME", user.home.display().to_string()),
         ("TMPDIR", "/tmp".to_owned()),

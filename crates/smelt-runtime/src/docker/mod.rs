@@ -1,6 +1,7 @@
 //! The `docker` runtime: a container of an engine for each run.
 
 mod build;
+pub mod compose;
 mod container;
 mod ending;
 mod endpoint;
@@ -22,8 +23,9 @@ use async_trait::async_trait;
 pub use endpoint::EngineConfig;
 use engine::Engine;
 use image::Image;
-use provision::Provision;
+use provision::{Alone, Make, Provision};
 use sha2::{Digest, Sha256};
+use smelt_core::event::OutputStream;
 use smelt_core::id::{OwnerId, RunId};
 use smelt_core::manifest::{Environment, ImageSource, RuntimeKind, Service};
 use smelt_core::port::{
@@ -32,7 +34,8 @@ use smelt_core::port::{
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// Makes containers by an engine that speaks Docker's API.
 pub struct DockerRuntime {
@@ -86,6 +89,14 @@ impl DockerRuntime {
         engine.shares_files && is_own && !self.streaming
     }
 
+    /// The image of `environment`, which must be there.
+    async fn image_of(&self, environment: &Environment) -> Result<Image, SandboxError> {
+        match self.image(environment) {
+            Some(image) => Ok(image),
+            None => image::of(self.engine().await?, environment).await,
+        }
+    }
+
     fn keep_image(&self, environment: &Environment, image: Image) {
         let Some(source) = &environment.image else { return };
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,6 +108,55 @@ impl DockerRuntime {
         let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
         let source = environment.image.as_ref()?;
         images.iter().find(|(known, _)| known == source).map(|(_, image)| image.clone())
+    }
+
+    /// Gets the image of `environment`; returns its digest.
+    async fn get_image(
+        &self,
+        environment: &Environment,
+        output: &mut dyn Output,
+    ) -> Result<String, SandboxError> {
+        let engine = self.engine().await?;
+        let made = std::fs::create_dir_all(&self.cache);
+        made.map_err(|error| SandboxError::failed("making the cache folder", error))?;
+        let image = image::get(engine, environment, &self.cache, output).await?;
+        let digest = image.digest.clone();
+        self.keep_image(environment, image);
+        Ok(digest)
+    }
+
+    /// Makes a sandbox by `maker`, to the end of its making, also when nobody waits for it any more.
+    async fn provision_by(
+        &self,
+        maker: Box<dyn Make>,
+        spec: &SandboxSpec,
+        output: &mut dyn Output,
+    ) -> Result<Box<dyn Sandbox>, SandboxError> {
+        let engine = self.engine().await?;
+        let mut life = self.life(&spec.labels.run).lock_owned().await;
+        let (progress, mut told) = mpsc::unbounded_channel();
+        let given_up = CancellationToken::new();
+        let provision = Provision {
+            engine: engine.clone(),
+            spec: spec.clone(),
+            mounted: self.mounts(engine, &spec.environment),
+            cache_owner: self.cache_owner.clone(),
+            image: self.image(&spec.environment),
+            again: std::mem::replace(&mut *life, true),
+            progress,
+            given_up: given_up.clone(),
+        };
+        let _giving_up = given_up.drop_guard();
+        let made = tokio::spawn(async move {
+            let made = provision.carry_out(&*maker).await;
+            drop(life);
+            made
+        });
+        while let Some(line) = told.recv().await {
+            // Whether anybody reads it does not matter.
+            let _ = output.write(OutputStream::Stdout, format!("{line}\n").as_bytes()).await;
+        }
+        made.await.map_err(|error| SandboxError::failed("making the sandbox", error))?
     }
 
     /// What is known of `run` here; held for as long as a sandbox of it is made or removed.
@@ -135,37 +195,15 @@ impl Runtime for DockerRuntime {
         _: &[Service],
         output: &mut dyn Output,
     ) -> Result<Option<String>, SandboxError> {
-        let engine = self.engine().await?;
-        let made = std::fs::create_dir_all(&self.cache);
-        made.map_err(|error| SandboxError::failed("making the cache folder", error))?;
-        let image = image::get(engine, environment, &self.cache, output).await?;
-        let digest = image.digest.clone();
-        self.keep_image(environment, image);
-        Ok(Some(digest))
+        self.get_image(environment, output).await.map(Some)
     }
 
     async fn provision(
         &self,
         spec: &SandboxSpec,
-        _: &mut dyn Output,
+        output: &mut dyn Output,
     ) -> Result<Box<dyn Sandbox>, SandboxError> {
-        let engine = self.engine().await?;
-        let mut life = self.life(&spec.labels.run).lock_owned().await;
-        let provision = Provision {
-            engine: engine.clone(),
-            spec: spec.clone(),
-            mounted: self.mounts(engine, &spec.environment),
-            cache_owner: self.cache_owner.clone(),
-            image: self.image(&spec.environment),
-            again: std::mem::replace(&mut *life, true),
-        };
-        let made = tokio::spawn(async move {
-            let made = provision.carry_out().await;
-            drop(life);
-            made
-        });
-        let failed = |error| SandboxError::failed("making the sandbox", error);
-        Ok(Box::new(made.await.map_err(failed)??))
+        self.provision_by(Box::new(Alone), spec, output).await
     }
 
     async fn list(&self, owner: &OwnerId) -> Result<Vec<Orphan>, SandboxError> {

@@ -15,24 +15,43 @@ const TRIES: usize = 20;
 /// nothing on the internet has, the one that is least used.
 const FIRST: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 0);
 
-/// Subnets of 16 addresses from [`FIRST`] on.
-const SUBNETS: u32 = 2048;
+/// Addresses from [`FIRST`] on.
+const ADDRESSES: u32 = 1 << 15;
 
-/// Addresses of one subnet.
+/// Addresses of a subnet at least. Four of them are no container's: the network itself, its gateway, its
+/// broadcasts, and one to spare.
 const SIZE: u32 = 16;
+
+/// What a run's network is to be like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) name: &'a str,
+    /// For so many containers.
+    pub(super) containers: usize,
+    /// Nothing but these is reached.
+    pub(super) internal: bool,
+}
 
 /// A run's network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Network {
     pub(super) id: String,
+    /// Its addresses, in CIDR notation.
+    pub(super) subnet: String,
     /// The engine's machine in it.
     pub(super) gateway: Ipv4Addr,
 }
 
-/// One of the subnets, in CIDR notation, and the gateway in it.
-fn subnet(n: u32) -> (String, Ipv4Addr) {
-    let first = u32::from(FIRST) + (n % SUBNETS) * SIZE;
-    (format!("{}/{}", Ipv4Addr::from(first), 32 - SIZE.trailing_zeros()), Ipv4Addr::from(first + 1))
+/// One of the subnets of `size` addresses, in CIDR notation, and the gateway in it.
+fn subnet(n: u32, size: u32) -> (String, Ipv4Addr) {
+    let first = u32::from(FIRST) + n % (ADDRESSES / size) * size;
+    (format!("{}/{}", Ipv4Addr::from(first), 32 - size.trailing_zeros()), Ipv4Addr::from(first + 1))
+}
+
+/// How many addresses a subnet for so many containers has.
+fn size(containers: usize) -> u32 {
+    let needed = u32::try_from(containers).unwrap_or(u32::MAX).saturating_add(4);
+    needed.clamp(SIZE, ADDRESSES).next_power_of_two()
 }
 
 /// A name for a run's network; no other has it, also of the same run.
@@ -40,10 +59,10 @@ pub(super) fn name(labels: &Labels) -> String {
     format!("smelt-{}-{:04x}", labels.run, uuid::Uuid::new_v4().as_fields().1)
 }
 
-/// Makes the network `name` for the run in a subnet that nobody has.
+/// Makes the network for the run in a subnet that nobody has.
 pub(super) async fn create(
     engine: &Engine,
-    name: &str,
+    plan: Plan<'_>,
     labels: &Labels,
 ) -> Result<Network, ApiError> {
     let failed = |error| ApiError::new("making a network", error);
@@ -52,9 +71,10 @@ pub(super) async fn create(
     let mut refused = None;
     for n in 0..TRIES {
         // A step that shares no factor with the number of subnets meets all of them.
-        let (subnet, gateway) = subnet(start.wrapping_add(n as u32 * 811));
-        match engine.api.create_network(request(name.to_owned(), subnet, gateway, labels)).await {
-            Ok(made) => return Ok(Network { id: made.id, gateway }),
+        let (subnet, gateway) = subnet(start.wrapping_add(n as u32 * 811), size(plan.containers));
+        let request = request(plan, subnet.clone(), gateway, labels);
+        match engine.api.create_network(request).await {
+            Ok(made) => return Ok(Network { id: made.id, subnet, gateway }),
             Err(error) if is_taken(&error) => refused = Some(error),
             Err(error) => return Err(failed(error)),
         }
@@ -80,7 +100,7 @@ pub(super) async fn cut(engine: &Engine, network: &str, container: &str) -> Resu
 }
 
 fn request(
-    name: String,
+    plan: Plan<'_>,
     subnet: String,
     gateway: Ipv4Addr,
     labels: &Labels,
@@ -91,8 +111,9 @@ fn request(
         ..IpamConfig::default()
     };
     NetworkCreateRequest {
-        name,
+        name: plan.name.to_owned(),
         driver: Some("bridge".into()),
+        internal: Some(plan.internal),
         // The walls know nothing of it.
         enable_ipv6: Some(false),
         ipam: Some(Ipam { config: Some(vec![config]), ..Ipam::default() }),
@@ -113,9 +134,12 @@ mod tests {
 
     #[test]
     fn subnets_do_not_overlap_and_stay_in_their_range() {
-        assert_eq!(subnet(0), ("198.19.0.0/28".into(), Ipv4Addr::new(198, 19, 0, 1)));
-        assert_eq!(subnet(1), ("198.19.0.16/28".into(), Ipv4Addr::new(198, 19, 0, 17)));
-        assert_eq!(subnet(2047), ("198.19.127.240/28".into(), Ipv4Addr::new(198, 19, 127, 241)));
-        assert_eq!(subnet(2048), subnet(0));
+        assert_eq!(subnet(0, 16), ("198.19.0.0/28".into(), Ipv4Addr::new(198, 19, 0, 1)));
+        assert_eq!(subnet(1, 16), ("198.19.0.16/28".into(), Ipv4Addr::new(198, 19, 0, 17)));
+        let last = ("198.19.127.240/28".into(), Ipv4Addr::new(198, 19, 127, 241));
+        assert_eq!(subnet(2047, 16), last);
+        assert_eq!(subnet(2048, 16), subnet(0, 16));
+        assert_eq!(subnet(1, 64).0, "198.19.0.64/26");
+        assert_eq!([1, 12, 13, 28, 29].map(size), [16, 16, 32, 32, 64]);
     }
 }

@@ -5,9 +5,37 @@ use super::engine::Engine;
 use super::image::{self, Image};
 use super::make::{self, How};
 use super::reap;
-use super::sandbox::DockerSandbox;
 use super::user::Wanted;
-use smelt_core::port::{SandboxError, SandboxSpec};
+use async_trait::async_trait;
+use smelt_core::port::{Sandbox, SandboxError, SandboxSpec};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Makes a sandbox of an engine's containers.
+#[async_trait]
+pub(super) trait Make: Send + Sync {
+    /// Makes it, of `image`. What is half made when it fails is left for [`reap::remove_all`].
+    async fn make(
+        &self,
+        provision: &Provision,
+        image: &Image,
+    ) -> Result<Box<dyn Sandbox>, SandboxError>;
+}
+
+/// One container.
+pub(super) struct Alone;
+
+#[async_trait]
+impl Make for Alone {
+    async fn make(
+        &self,
+        provision: &Provision,
+        image: &Image,
+    ) -> Result<Box<dyn Sandbox>, SandboxError> {
+        let Provision { engine, spec, .. } = provision;
+        Ok(Box::new(make::sandbox(engine, spec, image, provision.how()).await?))
+    }
+}
 
 /// A sandbox to be made.
 pub(super) struct Provision {
@@ -21,18 +49,25 @@ pub(super) struct Provision {
     pub(super) image: Option<Image>,
     /// The run has had a sandbox before.
     pub(super) again: bool,
+    /// Takes lines that tell how far it is.
+    pub(super) progress: mpsc::UnboundedSender<String>,
+    /// Nobody waits for it any more.
+    pub(super) given_up: CancellationToken,
 }
 
 impl Provision {
     /// Makes it. Where that fails nothing of it is left, but for a container that holds all there is of
     /// a run's work.
-    pub(super) async fn carry_out(self) -> Result<DockerSandbox, SandboxError> {
+    pub(super) async fn carry_out(
+        self,
+        maker: &dyn Make,
+    ) -> Result<Box<dyn Sandbox>, SandboxError> {
         if self.again {
             // The work of the run may be in what its last sandbox has left.
             match make::look_for_left(&self.engine, &self.spec.labels).await? {
                 Some(left) => {
                     match make::revive(&self.engine, &self.spec, self.how(), left).await {
-                        Ok(sandbox) => return Ok(sandbox),
+                        Ok(sandbox) => return Ok(Box::new(sandbox)),
                         // Only what is mounted outlives its container.
                         Err(error) if !self.mounted => return Err(error),
                         Err(error) => {
@@ -48,14 +83,14 @@ impl Provision {
             Some(image) => image,
             None => image::of(&self.engine, &self.spec.environment).await?,
         };
-        let made = make::sandbox(&self.engine, &self.spec, &image, self.how()).await;
+        let made = maker.make(&self, &image).await;
         if made.is_err() {
             self.remove_all().await;
         }
         made
     }
 
-    fn how(&self) -> How<'_> {
+    pub(super) fn how(&self) -> How<'_> {
         How {
             wanted: Wanted::of(&self.spec.environment),
             mounted: self.mounted,

@@ -64,11 +64,11 @@ pub(super) async fn find(
     )
     .map_err(failed)?;
     let containers = containers.into_iter().map(|container| {
-        let network = container.host_config.and_then(|config| config.network_mode);
-        // Who has put up another one's walls is not what commands were run in.
-        let helps = network.is_some_and(|network| network.starts_with("container:"));
-        let ended = container.state.is_some_and(|state| state.to_string() != "running") && !helps;
-        (Kind::Container, container.id, container.labels.unwrap_or_default(), ended)
+        let labels = container.labels.unwrap_or_default();
+        // Services, and who puts up walls, are not what commands were run in.
+        let ended = container.state.is_some_and(|state| state.to_string() != "running")
+            && labels.contains_key(USER);
+        (Kind::Container, container.id, labels, ended)
     });
     let volumes = volumes.volumes.into_iter().flatten();
     let volumes = volumes.map(|volume| (Kind::Volume, Some(volume.name), volume.labels, false));

@@ -7,6 +7,7 @@ use super::walls::Rising;
 use super::{network, reap};
 use crate::archive::{self, Feed, Feeds};
 use async_trait::async_trait;
+use futures::future::join_all;
 use smelt_core::port::{
     Command, Exit, Isolation, Labels, Output, Sandbox, SandboxError, SandboxPaths,
 };
@@ -31,8 +32,8 @@ pub(super) struct DockerSandbox {
     pub(super) walls: Mutex<Option<Rising>>,
     /// Its network, while it is being taken away.
     pub(super) cut: SyncMutex<Option<JoinHandle<()>>>,
-    /// The container that puts them up.
-    pub(super) builder: Option<String>,
+    /// The containers that put them up.
+    pub(super) builders: Vec<String>,
     pub(super) paths: SandboxPaths,
 }
 
@@ -127,19 +128,15 @@ impl Sandbox for DockerSandbox {
             }
         };
         // It goes by itself, but not at once, and not where it could not be started.
-        let builder = async {
-            match &self.builder {
-                Some(builder) => reap::remove_container(&self.engine, builder).await,
-                None => Ok(false),
-            }
-        };
+        let builders = self.builders.iter().map(|id| reap::remove_container(&self.engine, id));
+        let builders = join_all(builders);
         let container = reap::remove_container(&self.engine, &self.container);
-        let ((), builder, container) = tokio::join!(cut, builder, container);
+        let ((), builders, container) = tokio::join!(cut, builders, container);
         let network = match &self.network {
             Some(network) => reap::remove_network(&self.engine, network).await,
             None => Ok(()),
         };
-        builder?;
+        builders.into_iter().collect::<Result<Vec<_>, _>>()?;
         network?;
         if !container? {
             // Somebody else has removed it, and maybe not its volumes.

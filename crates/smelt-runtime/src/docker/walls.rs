@@ -28,6 +28,15 @@ const NO_TOOL: i64 = 9;
 /// What stands for an end of the script with routes and no filter.
 const NO_FILTER: i64 = -1;
 
+/// Whether other containers of the same network are to be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peers {
+    /// There are none.
+    None,
+    /// They belong to the same run.
+    Reached,
+}
+
 /// Private ranges (RFC 1918, RFC 6598), link-local ones with their metadata services (RFC 3927), and
 /// the range of [`super::network`] (RFC 2544); groups and broadcasts, which the machine hears.
 const SHUT_OFF: [(Ipv4Addr, u32); 7] = [
@@ -95,7 +104,8 @@ fn own_addresses(trie: &str) -> Vec<Ipv4Addr> {
 }
 
 /// The routes to be made, as the script takes them, and what stays open all the same.
-fn routes(gateway: Ipv4Addr, around: &Surroundings) -> (Vec<String>, Vec<String>) {
+fn routes(network: &Network, peers: Peers, around: &Surroundings) -> (Vec<String>, Vec<String>) {
+    let Network { gateway, subnet, .. } = network;
     let (mut routes, mut gaps) = (Vec::new(), Vec::new());
     // While the gateway can still be looked up.
     for resolver in around.resolvers.iter().filter(|resolver| is_shut_off(**resolver)) {
@@ -113,8 +123,11 @@ fn routes(gateway: Ipv4Addr, around: &Surroundings) -> (Vec<String>, Vec<String>
             gaps.push(format!("the resolver {resolver} can be reached, all of its ports"));
         }
     }
-    routes.extend(SHUT_OFF.iter().map(|(range, bits)| format!("unreachable {range}/{bits}")));
     routes.push(format!("unreachable {gateway}/32"));
+    if peers == Peers::Reached {
+        routes.push(format!("direct {subnet}"));
+    }
+    routes.extend(SHUT_OFF.iter().map(|(range, bits)| format!("unreachable {range}/{bits}")));
     let public = around.own.iter().filter(|own| !own.is_loopback() && !is_shut_off(**own));
     routes.extend(public.map(|own| format!("unreachable {own}/32")));
     if !around.known {
@@ -133,6 +146,7 @@ pub(super) type Rising = JoinHandle<Result<Vec<String>, ApiError>>;
 pub(super) struct Builder {
     engine: Engine,
     id: String,
+    sandbox: String,
     printed: Printed,
     gaps: Vec<String>,
 }
@@ -141,6 +155,11 @@ impl Builder {
     /// The container.
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Whether they are those of the container `sandbox`.
+    pub(super) fn is_for(&self, sandbox: &str) -> bool {
+        self.sandbox == sandbox
     }
 }
 
@@ -151,15 +170,16 @@ pub(super) async fn prepare(
     image: &str,
     sandbox: &str,
     network: &Network,
+    peers: Peers,
 ) -> Result<Builder, ApiError> {
-    let (routes, gaps) = routes(network.gateway, &engine.surroundings);
+    let (routes, gaps) = routes(network, peers, &engine.surroundings);
     let body = helper(labels, image, sandbox, routes);
     let made = engine.api.create_container(None::<CreateContainerOptions>, body).await;
     let id = made.map_err(failed)?.id;
     let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true);
     let attached = engine.api.attach_container(&id, Some(options.build())).await;
     let printed = attached.map_err(failed)?.output;
-    Ok(Builder { engine: engine.clone(), id, printed, gaps })
+    Ok(Builder { engine: engine.clone(), id, sandbox: sandbox.to_owned(), printed, gaps })
 }
 
 fn failed(error: Error) -> ApiError {
@@ -168,7 +188,7 @@ fn failed(error: Error) -> ApiError {
 
 /// Puts the walls up around the sandbox, which runs; returns what they do not keep away.
 pub(super) async fn put_up(builder: Builder) -> Result<Vec<String>, ApiError> {
-    let Builder { engine, id, printed, mut gaps } = builder;
+    let Builder { engine, id, printed, mut gaps, .. } = builder;
     match run(&engine, &id, printed).await.map_err(failed)? {
         0 => {}
         code @ (NO_TOOL | 127) => {
@@ -263,13 +283,23 @@ fn helper(labels: &Labels, image: &str, sandbox: &str, routes: Vec<String>) -> C
 mod tests {
     use super::*;
 
-    const GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 1);
-
     fn routes_around(own: &[[u8; 4]], resolvers: &[[u8; 4]]) -> (Vec<String>, Vec<String>) {
         let addresses = |list: &[[u8; 4]]| list.iter().map(|a| Ipv4Addr::from(*a)).collect();
         let around =
             Surroundings { own: addresses(own), resolvers: addresses(resolvers), known: true };
-        routes(GATEWAY, &around)
+        routes(&network(), Peers::None, &around)
+    }
+
+    fn network() -> Network {
+        let (id, subnet) = ("net".into(), "198.19.0.0/28".into());
+        Network { id, subnet, gateway: Ipv4Addr::new(198, 19, 0, 1) }
+    }
+
+    #[test]
+    fn peers_are_reached_and_the_gateway_among_them_is_not() {
+        let (routes, _) = routes(&network(), Peers::Reached, &Surroundings::default());
+        let start = ["unreachable 198.19.0.1/32", "direct 198.19.0.0/28", "unreachable 10.0.0.0/8"];
+        assert_eq!(routes[..3], start);
     }
 
     #[test]
@@ -279,6 +309,7 @@ mod tests {
         assert_eq!(
             routes,
             [
+                "unreachable 198.19.0.1/32",
                 "unreachable 10.0.0.0/8",
                 "unreachable 100.64.0.0/10",
                 "unreachable 169.254.0.0/16",
@@ -286,7 +317,6 @@ mod tests {
                 "unreachable 192.168.0.0/16",
                 "unreachable 198.18.0.0/15",
                 "unreachable 224.0.0.0/3",
-                "unreachable 198.19.0.1/32",
                 "unreachable 8.9.10.11/32",
             ]
         );

@@ -1,5 +1,6 @@
 # Shuts ranges of addresses off, and says "up", or "up without a filter".
-# $@: "unreachable RANGE", or "GATEWAY ADDRESS" for one that stays open
+# $@: "unreachable RANGE", "GATEWAY ADDRESS" for one that stays open, "direct RANGE" for one that is there already;
+# the first that fits an address decides
 #
 # Routes that lead nowhere say no at once, but only to who asks for a route: a socket that is bound to
 # its device, or wants none (SO_BINDTODEVICE and SO_DONTROUTE of socket(7), both for everybody), reaches
@@ -36,6 +37,7 @@ if command -v perl >/dev/null 2>&1; then
 
         for (@walls) {
             my ($way, $range, $bits) = @$_;
+            next if $way eq "direct";
             my $leads = $way ne "unreachable";
             my $route = pack "C8L", 2, $bits, 0, 0, 254, 3, 0, $leads ? 1 : 7, 0;
             $route .= attribute(1, inet_aton($range));
@@ -84,6 +86,9 @@ for wall; do
     unreachable*)
         ip route add unreachable "${wall#* }"
         rules="$rules ip daddr ${wall#* } drop;"
+        ;;
+    direct*)
+        rules="$rules ip daddr ${wall#* } accept;"
         ;;
     *)
         ip route add "${wall#* }" via "${wall%% *}"

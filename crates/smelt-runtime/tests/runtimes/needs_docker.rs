@@ -1,7 +1,8 @@
-//! The `docker` runtime, with its workspace mounted and streamed.
+//! The `docker` runtime, with its workspace mounted and streamed, and the `compose` runtime.
 
 use crate::contract::Subject;
 use smelt_core::id::OwnerId;
+use smelt_runtime::compose::ComposeRuntime;
 use smelt_runtime::docker::{DockerRuntime, EngineConfig};
 
 fn docker(streaming: bool) -> Subject {
@@ -10,6 +11,18 @@ fn docker(streaming: bool) -> Subject {
     let runtime = DockerRuntime::new(config, folder.path().into());
     let runtime = if streaming { runtime.streaming() } else { runtime };
     let environment = "image = \"smelt-test/base\"\npull = \"never\"";
+    Subject { runtime: Box::new(runtime), environment, folder, owner: OwnerId::random() }
+}
+
+fn compose() -> Subject {
+    let folder = tempfile::tempdir().unwrap();
+    let config = EngineConfig {
+        config_dir: folder.path().into(),
+        path: "/usr/bin:/bin".into(),
+        ..EngineConfig::default()
+    };
+    let runtime = ComposeRuntime::new(config, folder.path().into());
+    let environment = "runtime = \"compose\"\nimage = \"smelt-test/base\"\npull = \"never\"";
     Subject { runtime: Box::new(runtime), environment, folder, owner: OwnerId::random() }
 }
 
@@ -25,4 +38,11 @@ mod streamed {
         super::docker(true)
     }
     crate::whole_contract!(super::streamed);
+}
+
+mod composed {
+    fn composed() -> crate::contract::Subject {
+        super::compose()
+    }
+    crate::whole_contract!(super::composed);
 }
