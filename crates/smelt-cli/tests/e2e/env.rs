@@ -72,6 +72,12 @@ impl TestEnv {
         Self { sandbox, ..Self::new() }
     }
 
+    /// One whose jobs run in containers that Compose makes, with services beside them.
+    pub fn compose() -> Self {
+        let sandbox = "runtime = \"compose\"\nimage = \"smelt-test/postgres\"\npull = \"never\"";
+        Self { sandbox, ..Self::new() }
+    }
+
     /// Keys of `[environment]` that make the sandbox of jobs.
     pub fn sandbox(&self) -> &str {
         self.sandbox
@@ -79,7 +85,7 @@ impl TestEnv {
 
     /// Whether jobs run in containers.
     pub fn is_docker(&self) -> bool {
-        self.sandbox.contains("docker")
+        self.sandbox.contains("image")
     }
 
     pub fn home(&self) -> &Home {

@@ -40,6 +40,8 @@ pub(super) struct Network {
     pub(super) subnet: String,
     /// The engine's machine in it.
     pub(super) gateway: Ipv4Addr,
+    /// Nothing but its containers is to be reached.
+    pub(super) internal: bool,
 }
 
 /// One of the subnets of `size` addresses, in CIDR notation, and the gateway in it.
@@ -74,7 +76,10 @@ pub(super) async fn create(
         let (subnet, gateway) = subnet(start.wrapping_add(n as u32 * 811), size(plan.containers));
         let request = request(plan, subnet.clone(), gateway, labels);
         match engine.api.create_network(request).await {
-            Ok(made) => return Ok(Network { id: made.id, subnet, gateway }),
+            Ok(made) => {
+                let internal = plan.internal;
+                return Ok(Network { id: made.id, subnet, gateway, internal });
+            }
             Err(error) if is_taken(&error) => refused = Some(error),
             Err(error) => return Err(failed(error)),
         }

@@ -5,7 +5,7 @@
 //! the sandbox's network namespace, which may change routes and nothing else, shuts them off for
 //! good, with a packet filter behind them: the sandbox itself has no right to.
 
-use super::engine::{ApiError, Engine, labels_of};
+use super::engine::{ApiError, Engine, labels_of, told};
 use super::network::Network;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
@@ -105,7 +105,13 @@ fn own_addresses(trie: &str) -> Vec<Ipv4Addr> {
 
 /// The routes to be made, as the script takes them, and what stays open all the same.
 fn routes(network: &Network, peers: Peers, around: &Surroundings) -> (Vec<String>, Vec<String>) {
-    let Network { gateway, subnet, .. } = network;
+    let Network { gateway, subnet, internal, .. } = network;
+    if *internal {
+        // In halves: there may be a route to all of it already.
+        let all = ["unreachable 0.0.0.0/1", "unreachable 128.0.0.0/1"].map(String::from);
+        let peers = [format!("unreachable {gateway}/32"), format!("direct {subnet}")];
+        return (peers.into_iter().chain(all).collect(), Vec::new());
+    }
     let (mut routes, mut gaps) = (Vec::new(), Vec::new());
     // While the gateway can still be looked up.
     for resolver in around.resolvers.iter().filter(|resolver| is_shut_off(**resolver)) {
@@ -189,7 +195,12 @@ fn failed(error: Error) -> ApiError {
 /// Puts the walls up around the sandbox, which runs; returns what they do not keep away.
 pub(super) async fn put_up(builder: Builder) -> Result<Vec<String>, ApiError> {
     let Builder { engine, id, printed, mut gaps, .. } = builder;
-    match run(&engine, &id, printed).await.map_err(failed)? {
+    let ended = match run(&engine, &id, printed).await {
+        // What has ended needs none.
+        Err(error) if told(&error).contains("non running container") => 0,
+        ended => ended.map_err(failed)?,
+    };
+    match ended {
         0 => {}
         code @ (NO_TOOL | 127) => {
             tracing::debug!(code, "no walls");
@@ -292,7 +303,7 @@ mod tests {
 
     fn network() -> Network {
         let (id, subnet) = ("net".into(), "198.19.0.0/28".into());
-        Network { id, subnet, gateway: Ipv4Addr::new(198, 19, 0, 1) }
+        Network { id, subnet, gateway: Ipv4Addr::new(198, 19, 0, 1), internal: false }
     }
 
     #[test]

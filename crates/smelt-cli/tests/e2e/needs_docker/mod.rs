@@ -4,6 +4,7 @@
 mod assay;
 mod builds;
 mod canaries;
+mod compose;
 mod doctor;
 mod ended;
 #[path = "../jobs/exit_codes.rs"]

@@ -73,25 +73,25 @@ impl Compose {
         Check { name: "Compose".into(), state, found, fix }
     }
 
-    /// Runs it with the file of `project` in `folder`, in which nothing else is.
-    pub(super) async fn run(
+    /// Lets it create the containers of `project`, whose file is in `folder` with nothing else. Nothing is
+    /// started: the older one waits even then for what is to start before.
+    pub(super) async fn create(
         &self,
         folder: &Path,
         project: &str,
         file: &str,
-        words: &[&str],
     ) -> Result<(), Complaint> {
         let mut command = self.command();
         command.current_dir(folder);
-        command.args(["--project-name", project, "--file", file]);
+        command.args(["--project-name", project, "--file", file, "up", "--no-start"]);
         let broken = |error: std::io::Error| Complaint(error.to_string());
-        let child = command.args(words).spawn().map_err(broken)?;
+        let child = command.spawn().map_err(broken)?;
         // The plugin is a child of Docker's command.
         let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
         let output = child.wait_with_output().await.map_err(broken)?;
         group.forget();
         let said = [output.stdout, output.stderr].concat();
-        tracing::debug!(said = %String::from_utf8_lossy(&said), ?words, "compose");
+        tracing::debug!(said = %String::from_utf8_lossy(&said), "compose");
         match output.status.success() {
             true => Ok(()),
             false => Err(Complaint::of(&said, &output.status.to_string())),
@@ -241,7 +241,7 @@ mod tests {
             echo " Container x-1  Created"; echo "HOME=$HOME CARGO=$CARGO_MANIFEST_DIR" >&2; exit 3"#;
         let (folder, config) = machine(&[("docker-compose", script)]);
         let compose = Compose::find(&config).await.unwrap();
-        let said = compose.run(folder.path(), "p", "f.json", &["up"]).await.unwrap_err();
+        let said = compose.create(folder.path(), "p", "f.json").await.unwrap_err();
         assert_eq!(said.to_string(), "HOME= CARGO=");
     }
 }

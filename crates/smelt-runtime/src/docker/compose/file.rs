@@ -112,7 +112,6 @@ impl File<'_> {
                 "retries": check.retries,
                 "start_period": check.start_period,
             })),
-            "depends_on": service.depends_on.as_ref().map(|dependencies| json!(**dependencies)),
             "user": service.user,
             "working_dir": service.working_dir,
             "tmpfs": service.tmpfs.iter().map(|path| path.as_str()).collect::<Vec<_>>(),
@@ -266,4 +265,94 @@ fn printable(json: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smelt_core::id::{OwnerId, RunId};
+    use smelt_core::manifest::Manifest;
+
+    fn preview(environment: &str, services: &str) -> String {
+        let text = format!(
+            "[job]\nname = \"job\"\nrepo = \".\"\n[environment]\nruntime = \"compose\"\nimage = \"agent\"\n\
+             user = \"1000\"\n{environment}\n{services}\n\
+             [orchestrator]\nkind = \"direct\"\ncommand = \"true\"\n\
+             [[session]]\nname = \"a\"\nspec = \"a\"\nharness = \"true\"\ntimeout = 1\n"
+        );
+        let manifest = Manifest::parse(&text, "test", Path::new("/"), None).unwrap().0;
+        let run: RunId = "20261123t141502-k3f9qz".parse().unwrap();
+        let owner: OwnerId = "d4nenhzc8c1h91b8".parse().unwrap();
+        let spec = SandboxSpec {
+            labels: Labels { owner, job: manifest.job.name, run },
+            environment: manifest.environment,
+            scratch: "/scratch".into(),
+            root: "/scratch/root".into(),
+            borrowed: vec!["/repo/.git/objects".into()],
+            cache: None,
+            services: manifest.services,
+            kubernetes: None,
+            lifetime: std::time::Duration::from_secs(600),
+        };
+        Preview { spec: &spec }.write()
+    }
+
+    #[test]
+    fn a_sandbox_alone_is_a_project_too() {
+        insta::assert_snapshot!(preview("network = \"none\"", ""));
+    }
+
+    #[test]
+    fn a_service_may_have_so_much() {
+        let services = r#"
+            [[services]]
+            name = "db"
+            image = "postgres:17"
+            command = ["postgres", "-c", "log_line_prefix=$t ${HOME}"]
+            entrypoint = "/entry.sh --for $USER"
+            environment = { POSTGRES_PASSWORD = "it's $ecret: yes", PORT = 5432, DEBUG = true }
+            healthcheck = { test = ["CMD-SHELL", "pg_isready || exit $?"], interval = "2s", timeout = "1m30s", retries = 5, start_period = "500ms" }
+            user = "999:999"
+            working_dir = "/srv"
+            tmpfs = ["/run:size=64m"]
+            volumes = ["/var/lib/postgresql/data"]
+            expose = [5432]
+            shm_size = "256M"
+            init = false
+            read_only = true
+            stop_signal = "SIGINT"
+            cpus = 1.5
+            mem_limit = "1G"
+            pids_limit = 100
+
+            [[services]]
+            name = "app"
+            image = "app"
+            depends_on = { db = { condition = "service_healthy" } }"#;
+        insta::assert_snapshot!(preview("", services));
+    }
+
+    #[test]
+    fn no_character_is_one_that_yaml_does_not_take() {
+        let odd = "a\u{7f}\u{85}\u{2028}\u{feff}\u{1f600}ä\n\t\u{1}";
+        let written = printable(&serde_json::to_string(odd).unwrap());
+        assert!(
+            !written.contains(['\u{7f}', '\u{85}', '\u{2028}', '\u{feff}', '\u{1}']),
+            "{written}"
+        );
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), odd);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_text_is_text_whatever_stands_in_it(text in "\\PC*|[${}A-Z ]*") {
+            let written = escaped(json!({ "key": text }));
+            let read = printable(&written.to_string());
+            let read: Value = serde_json::from_str(&read).unwrap();
+            // As Compose reads it: two are one, and one alone would be a variable.
+            let value = read["key"].as_str().unwrap();
+            proptest::prop_assert!(!value.replace("$$", "").contains('$'));
+            proptest::prop_assert_eq!(value.replace("$$", "$"), text);
+        }
+    }
 }

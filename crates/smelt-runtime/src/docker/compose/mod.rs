@@ -5,6 +5,7 @@ mod file;
 mod project;
 mod sandbox;
 mod services;
+mod state;
 
 use super::{DockerRuntime, EngineConfig};
 use async_trait::async_trait;

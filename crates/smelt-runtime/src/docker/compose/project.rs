@@ -1,6 +1,6 @@
 //! One project from its file to the services that work.
 
-use super::command::{Complaint, Compose};
+use super::command::Compose;
 use super::file::File;
 use super::sandbox::ComposeSandbox;
 use super::services::{Member, SERVICE, Services};
@@ -81,7 +81,8 @@ impl Making<'_> {
         let (own, theirs): (Vec<_>, Vec<_>) =
             builders.into_iter().partition(|builder| builder.is_for(&made.agent));
         let own = tokio::spawn(put_up_all(own));
-        self.start(&folder, &services).await?;
+        let ready = services.ready(&self.provision.progress);
+        tokio::try_join!(services.start(&spec.services), ready)?;
         let walls = tokio::spawn(async move {
             let (own, theirs) = tokio::join!(own, put_up_all(theirs));
             let own =
@@ -158,7 +159,8 @@ impl Making<'_> {
             cores: blueprint.cores,
         };
         write_privately(&folder.join(FILE), &file.write())?;
-        let created = self.compose(folder, &["up", "--no-start"]).await;
+        let name = format!("smelt-{}", spec.labels.run);
+        let created = project.compose.create(folder, &name, FILE).await;
         created.map_err(|error| {
             SandboxError::failed("Compose could not make the containers", error)
         })?;
@@ -190,34 +192,6 @@ impl Making<'_> {
             Some(Member { name: service.name.to_string(), container })
         });
         Ok(Made { agent, services: services.collect(), user, network })
-    }
-
-    /// Starts the services, in their order, and waits until they work.
-    async fn start(&self, folder: &Path, services: &Services) -> Result<(), SandboxError> {
-        if services.members().is_empty() {
-            return Ok(());
-        }
-        let started = async {
-            match self.compose(folder, &["up", "--detach"]).await {
-                Ok(()) => Ok(services.look().await?),
-                Err(complaint) => {
-                    // Which service it was, and what it said, is more than Compose tells.
-                    let looked = services.look().await;
-                    tracing::debug!(?looked, %complaint, "compose");
-                    Err(services.failed().await.unwrap_or_else(|| {
-                        SandboxError::failed("Compose could not start the services", complaint)
-                    }))
-                }
-            }
-        };
-        let ready = services.ready(&self.provision.progress);
-        tokio::try_join!(started, ready).map(|_| ())
-    }
-
-    async fn compose(&self, folder: &Path, words: &[&str]) -> Result<(), Complaint> {
-        // Of capital letters and dots Compose makes nothing.
-        let name = format!("smelt-{}", self.provision.spec.labels.run);
-        self.project.compose.run(folder, &name, FILE, words).await
     }
 
     /// Who puts up the walls of each container; the containers need not run yet.

@@ -44,6 +44,7 @@ impl Sandbox for ComposeSandbox {
     async fn seal(&self) -> Result<Vec<String>, SandboxError> {
         let gaps = self.inner.seal().await?;
         // One without a check that ends at once has done so by now.
+        self.services.look().await?;
         match self.services.failed().await {
             Some(error) => Err(error),
             None => Ok(gaps),

@@ -1,16 +1,18 @@
 //! The services beside a sandbox: how far each of them is, by what the engine tells.
 
-use crate::docker::engine::{ApiError, Engine, OWNER, RUN};
-use bollard::models::{ContainerInspectResponse, EventMessage, HealthStatusEnum};
+use super::state::{State, States, advance, may_start, state_of};
+use crate::docker::engine::{ApiError, Engine, OWNER, RUN, told};
+use bollard::models::{ContainerInspectResponse, EventMessage};
 use bollard::query_parameters::{
-    EventsOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder,
+    EventsOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder, StartContainerOptions,
 };
+use futures::future::try_join_all;
 use futures::{Stream, StreamExt};
 use smelt_core::event::OutputStream;
 use smelt_core::manifest::{Service, ServiceCondition, ServiceDependencies};
 use smelt_core::port::{Labels, Output, SandboxError};
 use smelt_core::text::clean_inline;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -32,29 +34,12 @@ const LAST: usize = 3;
 /// Lines of one that are looked through for them.
 const LOOKED_THROUGH: &str = "20";
 
-/// How far a service is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// Its turn has not come.
-    Waiting,
-    /// It runs, and its check has not passed yet.
-    Starting,
-    /// It runs; its check has passed, where it has one.
-    Works,
-    /// Its check fails.
-    Unhealthy,
-    /// It does not run any more.
-    Ended { code: i64, out_of_memory: bool },
-}
-
 /// A service's container.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) name: String,
     pub(super) container: String,
 }
-
-type States = BTreeMap<String, State>;
 
 /// The services of one run, watched for as long as this lives.
 pub(super) struct Services {
@@ -96,17 +81,48 @@ impl Services {
         &self.members
     }
 
-    /// Asks the engine how far they are: what was told before anybody listened is not told again.
-    pub(super) async fn look(&self) -> Result<(), ApiError> {
-        for member in &self.members {
-            let found = inspect(&self.engine, &member.container).await?;
-            if let Some(found) = state_of(&found) {
-                self.states.send_modify(|states| {
-                    states.insert(member.name.clone(), found);
-                });
+    /// Starts each when what it depends on is so far.
+    pub(super) async fn start(&self, services: &[Service]) -> Result<(), SandboxError> {
+        let mut states = self.states.subscribe();
+        let mut left: Vec<_> = services.iter().collect();
+        while !left.is_empty() {
+            let now = states.borrow_and_update().clone();
+            let (ready, later): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|service| may_start(service, &now));
+            let members = ready.iter().filter_map(|service| self.member(&service.name));
+            try_join_all(members.map(|member| self.start_one(member))).await?;
+            left = later;
+            if ready.is_empty() && states.changed().await.is_err() {
+                break;
             }
         }
         Ok(())
+    }
+
+    async fn start_one(&self, member: &Member) -> Result<(), SandboxError> {
+        let (name, id) = (&member.name, &member.container);
+        let started = self.engine.api.start_container(id, None::<StartContainerOptions>).await;
+        started.map_err(|error| {
+            SandboxError::failed(format!("the service `{name}` can't be started"), told(&error))
+        })?;
+        Ok(self.look_at(member).await?)
+    }
+
+    /// Asks the engine how far all are: what was told before anybody listened is not told again.
+    pub(super) async fn look(&self) -> Result<(), ApiError> {
+        try_join_all(self.members.iter().map(|member| self.look_at(member))).await.map(|_| ())
+    }
+
+    async fn look_at(&self, member: &Member) -> Result<(), ApiError> {
+        let found = inspect(&self.engine, &member.container).await?;
+        if let Some(found) = state_of(&found) {
+            advance(&self.states, &member.name, found);
+        }
+        Ok(())
+    }
+
+    fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == name)
     }
 
     /// Waits until all of them work, and tells how far they are. An error names the first that fails.
@@ -137,14 +153,14 @@ impl Services {
             if started.elapsed() >= PATIENCE {
                 let what = format!(
                     "the service `{name}` is {} after {} s",
-                    word(**state),
+                    state.word(),
                     PATIENCE.as_secs()
                 );
                 return Err(self.with_last_words(what, name).await);
             }
             if Instant::now() >= tell_at {
                 for (name, state) in waited_for {
-                    let _ = progress.send(format!("{name}: {} {seconds}s", word(*state)));
+                    let _ = progress.send(format!("{name}: {} {seconds}s", state.word()));
                 }
                 tell_at += if seconds < 10.0 { TELL[0] } else { TELL[1] };
             }
@@ -188,9 +204,7 @@ impl Services {
         name: &str,
         output: &mut dyn Output,
     ) -> Result<(), SandboxError> {
-        let Some(member) = self.members.iter().find(|member| member.name == name) else {
-            return Ok(());
-        };
+        let Some(member) = self.member(name) else { return Ok(()) };
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).build();
         let mut said = self.engine.api.logs(&member.container, Some(options));
         while let Some(piece) = said.next().await {
@@ -210,7 +224,9 @@ impl Services {
     /// What is worth a line when it is so far.
     fn arrived(&self, name: &str, state: State, seconds: f64) -> Option<String> {
         match state {
-            State::Works => Some(format!("{name}: works after {seconds}s")),
+            State::Works if !self.passing.contains(name) => {
+                Some(format!("{name}: works after {seconds}s"))
+            }
             State::Ended { code: 0, .. } if self.passing.contains(name) => {
                 Some(format!("{name}: done after {seconds}s"))
             }
@@ -257,8 +273,7 @@ impl Services {
 
     async fn with_last_words(&self, what: String, name: &str) -> SandboxError {
         let mut last = Vec::new();
-        let member = self.members.iter().find(|member| member.name == name);
-        if let Some(member) = member {
+        if let Some(member) = self.member(name) {
             last = last_lines(&self.engine, &member.container).await;
             if last.is_empty() {
                 last = last_check(&self.engine, &member.container).await.into_iter().collect();
@@ -282,16 +297,6 @@ fn passing(services: &[Service]) -> BTreeSet<String> {
         .filter(|(_, of)| of.condition == ServiceCondition::ServiceCompletedSuccessfully)
         .map(|(name, _)| name.clone())
         .collect()
-}
-
-fn word(state: State) -> &'static str {
-    match state {
-        State::Waiting => "waiting for others",
-        State::Starting => "starting",
-        State::Works => "running",
-        State::Unhealthy => "unhealthy",
-        State::Ended { .. } => "ended",
-    }
 }
 
 async fn follow<E: std::fmt::Display>(
@@ -320,9 +325,7 @@ async fn follow<E: std::fmt::Display>(
             _ => None,
         };
         if let Some(found) = found {
-            states.send_modify(|states| {
-                states.insert(member.name.clone(), found);
-            });
+            advance(&states, &member.name, found);
         }
     }
 }
@@ -330,28 +333,6 @@ async fn follow<E: std::fmt::Display>(
 async fn inspect(engine: &Engine, id: &str) -> Result<ContainerInspectResponse, ApiError> {
     let found = engine.api.inspect_container(id, None::<InspectContainerOptions>).await;
     found.map_err(|error| ApiError::new("looking how far a service is", error))
-}
-
-/// What an inspection tells; `None` where it was never started.
-fn state_of(found: &ContainerInspectResponse) -> Option<State> {
-    use bollard::models::ContainerStateStatusEnum as Status;
-    let state = found.state.as_ref()?;
-    let health = state.health.as_ref().and_then(|health| health.status);
-    match state.status? {
-        Status::EXITED | Status::DEAD | Status::REMOVING | Status::STOPPING => Some(State::Ended {
-            code: state.exit_code.unwrap_or(-1),
-            out_of_memory: state.oom_killed.unwrap_or(false),
-        }),
-        Status::RUNNING | Status::PAUSED | Status::RESTARTING => Some(match health {
-            None
-            | Some(HealthStatusEnum::EMPTY | HealthStatusEnum::NONE | HealthStatusEnum::HEALTHY) => {
-                State::Works
-            }
-            Some(HealthStatusEnum::STARTING) => State::Starting,
-            Some(HealthStatusEnum::UNHEALTHY) => State::Unhealthy,
-        }),
-        Status::EMPTY | Status::CREATED => None,
-    }
 }
 
 /// The last lines of what a container has printed.
