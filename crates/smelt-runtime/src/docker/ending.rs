@@ -9,7 +9,7 @@ use futures::StreamExt;
 use smelt_core::port::SandboxError;
 use std::time::Duration;
 
-const SCRIPT: &str = include_str!("end.sh");
+const SCRIPT: &str = include_str!("../end.sh");
 
 /// How long processes may be looked for before the whole container is ended instead.
 const DEADLINE: Duration = Duration::from_secs(10);
