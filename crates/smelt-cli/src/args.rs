@@ -101,6 +101,9 @@ pub struct RunOptions {
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// With --dry-run: show what the runtime would be asked for, too (a pod, a Compose file)
+    #[arg(short, long, requires = "dry_run")]
+    pub verbose: bool,
     /// Deliver nothing: the result stays on its branch
     #[arg(long)]
     pub no_pr: bool,

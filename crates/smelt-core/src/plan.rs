@@ -1,7 +1,7 @@
 //! What a run would do: a manifest held against its repository and the secrets that are there.
 
 use crate::delivery::DeliveryOrder;
-use crate::engine::{Engine, not_there_yet, notices, of_mirror, open};
+use crate::engine::{Engine, not_there_yet, notices, of_mirror, open, sandbox_spec};
 use crate::event::Level;
 use crate::git::{self, Base, RemoteBase};
 use crate::manifest::{
@@ -12,8 +12,13 @@ use crate::manifest::{
 use crate::name::{JobName, SecretName, SessionName};
 use crate::orchestrator::{assay, preset};
 use crate::outcome::Failure;
+use crate::port::{Blueprint, Labels};
 use crate::secret::{Origin, SecretSources};
 use serde::Serialize;
+
+/// Stand in a plan for the ids that a run has.
+const NO_OWNER: &str = "0000000000000000";
+const NO_RUN: &str = "00000000t000000-000000";
 
 /// What a run would do.
 #[derive(Clone, Debug, Serialize)]
@@ -49,6 +54,9 @@ pub struct Plan {
     /// Services beside the sandbox.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<PlannedService>,
+    /// What the runtime would be asked for, where that tells more than the manifest does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blueprint: Option<Blueprint>,
     /// What is worth knowing before.
     pub notices: Vec<String>,
 }
@@ -241,9 +249,22 @@ impl Plan {
                 .map(|s| PlannedService { name: s.name.to_string(), image: s.image.clone() })
                 .collect(),
             base,
+            blueprint: blueprint(engine, manifest),
             notices: notes,
         })
     }
+}
+
+/// What the runtime would be asked for, of a run that is none.
+fn blueprint(engine: &Engine, manifest: &Manifest) -> Option<Blueprint> {
+    let runtime = engine.runtimes.get(&manifest.environment.runtime)?;
+    let labels = Labels {
+        owner: NO_OWNER.parse().ok()?,
+        job: manifest.job.name.clone(),
+        run: NO_RUN.parse().ok()?,
+    };
+    let scratch = engine.scratch.join(NO_OWNER).join(NO_RUN);
+    runtime.blueprint(&sandbox_spec(manifest, labels, scratch))
 }
 
 /// A preset whose agent is given none of the keys it could work with.

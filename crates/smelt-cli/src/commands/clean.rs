@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use smelt_core::git::{self, Git, Repository, RepositoryError};
 use smelt_core::id::{OwnerId, RunId};
-use smelt_core::manifest::{RepoLocation, RuntimeKind};
+use smelt_core::manifest::{ClusterPlace, RepoLocation, RuntimeKind};
 use smelt_core::outcome::{Failure, FailureKind, Outcome, chain};
 use smelt_core::port::{Runtime, SandboxError};
 use smelt_core::state::{JobFolder, LockError, RunFolder, RunState, StateFolder};
@@ -55,7 +55,7 @@ pub async fn clean(args: &Clean) -> Result {
         Some(name) => vec![super::runs::job(&state, name)?],
         None => state.jobs(),
     };
-    let runtimes = wiring::runtimes(&settings, false);
+    let runtimes = wiring::runtimes(&settings, false, places_of(&state.jobs()));
     // What is kept between runs is every job's.
     let used = if args.cache { runtimes_of(&state.jobs()) } else { runtimes_of(&jobs) };
     // Told before any of them is removed.
@@ -91,6 +91,11 @@ fn runs_of(jobs: &[JobFolder]) -> impl Iterator<Item = RunFolder> {
 /// What has made the sandboxes of these jobs.
 fn runtimes_of(jobs: &[JobFolder]) -> HashSet<RuntimeKind> {
     runs_of(jobs).filter_map(|run| run.state().ok()).map(|state| state.runtime).collect()
+}
+
+/// Where these jobs' runs have had pods.
+fn places_of(jobs: &[JobFolder]) -> BTreeSet<ClusterPlace> {
+    runs_of(jobs).filter_map(|run| run.state().ok()?.kubernetes).collect()
 }
 
 struct Cleaner<'a> {
@@ -258,6 +263,8 @@ impl Cleaner<'_> {
                     false => runtime.reap(&self.owner, &orphan.run).await,
                 };
                 match reaped {
+                    // Two runtimes may make theirs in the same engine.
+                    Ok(()) if self.cleaned.leftovers.contains(&orphan.what) => {}
                     Ok(()) => self.cleaned.leftovers.push(orphan.what),
                     Err(error) => {
                         self.cleaned.problems.push(format!("{}: {}", orphan.what, chain(&error)));

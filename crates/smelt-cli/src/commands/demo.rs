@@ -37,6 +37,7 @@ pub async fn demo(args: &Demo) -> Result {
     let (manifest, _) = Manifest::read(&job, settings.home.as_deref())?;
     let options = RunOptions {
         dry_run: false,
+        verbose: false,
         no_pr: false,
         dir: Dir { dir: folder.clone() },
         keep: false,

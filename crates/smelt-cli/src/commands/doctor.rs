@@ -33,7 +33,7 @@ pub async fn doctor(args: &Doctor) -> Result {
         None => None,
     };
     let environment = manifest.as_ref().map(|manifest| &manifest.environment);
-    let runtimes = wiring::runtimes(&settings, false);
+    let runtimes = wiring::runtimes(&settings, false, []);
     let asked = environment.map(|environment| environment.runtime).or(args.runtime.map(kind));
     let wanted =
         asked.map_or_else(|| vec![RuntimeKind::Docker, RuntimeKind::Local], |kind| vec![kind]);

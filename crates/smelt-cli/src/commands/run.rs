@@ -30,7 +30,12 @@ pub async fn carry_out(
         let plan = Plan::make(&engine, &manifest, &settings.secrets, !options.no_pr).await?;
         match options.json {
             true => print::json(&plan)?,
-            false => print::result(&plan::of_plan(&plan))?,
+            false => {
+                print::result(&plan::of_plan(&plan))?;
+                if options.verbose {
+                    print::result(&plan::of_blueprint(&plan))?;
+                }
+            }
         }
         return Ok(Exit::Success);
     }

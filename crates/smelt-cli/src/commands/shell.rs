@@ -35,7 +35,7 @@ pub async fn shell(args: &Args) -> Result {
             .hint(format!("its sessions: {}", names.join(", "))))
     });
     let session = session.transpose()?;
-    let runtimes = wiring::runtimes(&settings, false);
+    let runtimes = wiring::runtimes(&settings, false, known.kubernetes.clone());
     let Some(runtime) = runtimes.get(&known.runtime) else { return Err(not_running()) };
     let at_terminal = stdin().is_terminal() && stdout().is_terminal();
     let (raw, terminal) = match at_terminal {

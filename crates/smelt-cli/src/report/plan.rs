@@ -6,6 +6,7 @@ use anstyle::Style;
 use smelt_core::manifest::{AssaySessions, ImageSource, Network, RuntimeKind};
 use smelt_core::name::SessionName;
 use smelt_core::plan::{Plan, PlannedEnvironment, PlannedMerge};
+use smelt_core::port::Blueprint;
 use smelt_core::text::clean_inline;
 use std::time::Duration;
 
@@ -78,6 +79,19 @@ pub fn of_plan(plan: &Plan) -> String {
         });
     }
     text.join("\n")
+}
+
+/// What the runtime would be asked for, as it would be.
+pub fn of_blueprint(plan: &Plan) -> String {
+    match &plan.blueprint {
+        Some(Blueprint { title, text }) => {
+            let lines = text.lines().map(|line| clean_inline(line).into_owned());
+            format!("\n# {title}\n{}", lines.collect::<Vec<_>>().join("\n"))
+        }
+        None => {
+            format!("\n# the {} runtime is asked for no more than this", plan.environment.runtime)
+        }
+    }
 }
 
 fn environment(environment: &PlannedEnvironment) -> Vec<String> {

@@ -12,11 +12,11 @@ mod teardown;
 
 pub(crate) use clock::{Clock, Interrupt};
 pub use forge::PastRun;
-pub(crate) use prepare::{not_there_yet, notices, of_mirror, open};
+pub(crate) use prepare::{not_there_yet, notices, of_mirror, open, sandbox_spec};
 
 use crate::event::{self, EventSink, JobEvent, SessionPlan};
 use crate::git::{Git, Limits};
-use crate::manifest::{ForgeProvider, RuntimeKind};
+use crate::manifest::{ForgeProvider, Kubernetes, RuntimeKind};
 use crate::outcome::{Conclusion, Failure, FailureKind, Outcome};
 use crate::port::{Cancellation, ForgeConnector, JobRequest, JobRunner, Runtime};
 use crate::secret::Redactor;
@@ -128,6 +128,7 @@ impl Engine {
             runtime: request.manifest.environment.runtime,
             orchestrator: request.manifest.orchestrator.kind(),
             forge: request.manifest.forge.as_ref().map(|forge| forge.target.provider()),
+            kubernetes: request.manifest.pod().map(Kubernetes::place),
             sessions: sessions
                 .map(|s| SessionPlan { name: s.name.clone(), depends_on: s.depends_on.clone() })
                 .collect(),

@@ -18,7 +18,7 @@ use crate::session::outlet::Speaker;
 use crate::text::clean_inline;
 use sha2::{Digest, Sha256};
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -131,21 +131,24 @@ async fn prepare(context: &Context<'_>) -> Result<Prepared, Failure> {
     let cache = Some(&manifest.environment.cache)
         .filter(|paths| !paths.is_empty())
         .map(|paths| CacheSpec { key: cache_key(&repository, manifest), paths: paths.clone() });
-    let environment = manifest.environment.clone();
-    let (services, kubernetes) = (manifest.services.clone(), manifest.kubernetes.clone());
-    let lifetime = manifest.job.timeout + SALVAGE;
-    let spec = SandboxSpec {
-        labels,
-        environment,
-        scratch,
-        root,
-        borrowed,
-        cache,
-        services,
-        kubernetes,
-        lifetime,
-    };
+    let spec = sandbox_spec(manifest, labels, scratch);
+    let spec = SandboxSpec { borrowed, cache, ..spec };
     Ok(Prepared { repository, base, target, workspace, spec, image: None })
+}
+
+/// The sandbox that `manifest` asks for, before anything of its repository is known.
+pub(crate) fn sandbox_spec(manifest: &Manifest, labels: Labels, scratch: PathBuf) -> SandboxSpec {
+    SandboxSpec {
+        labels,
+        environment: manifest.environment.clone(),
+        root: scratch.join("root"),
+        scratch,
+        borrowed: Vec::new(),
+        cache: None,
+        services: manifest.services.clone(),
+        kubernetes: manifest.kubernetes.clone(),
+        lifetime: manifest.job.timeout + SALVAGE,
+    }
 }
 
 /// A repository with the place in it where a job starts, and the one where its result goes.

@@ -1,5 +1,5 @@
 use crate::id::RunId;
-use crate::manifest::{ForgeProvider, OrchestratorKind, RuntimeKind};
+use crate::manifest::{ClusterPlace, ForgeProvider, OrchestratorKind, RuntimeKind};
 use crate::name::{JobName, SessionName};
 use crate::outcome::Conclusion;
 use jiff::Timestamp;
@@ -269,6 +269,9 @@ pub enum JobEvent {
         /// Where its result is to be delivered to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         forge: Option<ForgeProvider>,
+        /// Where its pod is made, where it is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kubernetes: Option<ClusterPlace>,
         /// The sessions, each after those it depends on.
         sessions: Vec<SessionPlan>,
     },

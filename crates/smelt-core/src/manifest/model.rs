@@ -8,6 +8,7 @@ use super::repo::RepoLocation;
 use super::services::Service;
 use super::values::{Cpu, RepoSlug, SandboxPath, Size};
 use crate::name::{BranchName, JobName, SecretName, SessionName, VariableName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -255,6 +256,31 @@ pub struct Kubernetes {
     pub image_pull_secrets: Vec<String>,
     /// Accepted, not needed.
     pub ssh_key_env: Option<SecretName>,
+}
+
+/// Where in which cluster runs have their pods.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterPlace {
+    /// Context of the kubeconfig; none: its current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// Namespace.
+    pub namespace: String,
+}
+
+impl Manifest {
+    /// How its pod is to be made, where it is to be one.
+    pub fn pod(&self) -> Option<&Kubernetes> {
+        let is_pod = self.environment.runtime == RuntimeKind::Kubernetes;
+        self.kubernetes.as_ref().filter(|_| is_pod)
+    }
+}
+
+impl Kubernetes {
+    /// Where its pods are made.
+    pub fn place(&self) -> ClusterPlace {
+        ClusterPlace { context: self.context.clone(), namespace: self.namespace.clone() }
+    }
 }
 
 /// What runs the sessions inside the sandbox.

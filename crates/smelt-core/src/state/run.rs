@@ -4,7 +4,7 @@ use super::file::STATE_VERSION;
 use super::pull::PullRecord;
 use crate::event::{Event, GateReport, GateStage, JobEvent, Level, Phase, SessionState, Usage};
 use crate::id::RunId;
-use crate::manifest::{ForgeProvider, OrchestratorKind, RuntimeKind};
+use crate::manifest::{ClusterPlace, ForgeProvider, OrchestratorKind, RuntimeKind};
 use crate::name::{JobName, SessionName};
 use crate::outcome::{Failure, Outcome};
 use jiff::Timestamp;
@@ -45,6 +45,9 @@ pub struct RunState {
     /// Where its result is to be delivered to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge: Option<ForgeProvider>,
+    /// Where its pod is made, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<ClusterPlace>,
     /// Path or URL of the repository.
     pub repo: String,
     /// The base as the manifest names it.
@@ -177,6 +180,7 @@ impl RunState {
             runtime,
             orchestrator,
             forge,
+            kubernetes,
             sessions,
         } = &event.what
         else {
@@ -211,6 +215,7 @@ impl RunState {
             runtime: *runtime,
             orchestrator: *orchestrator,
             forge: *forge,
+            kubernetes: kubernetes.clone(),
             repo: repo.clone(),
             base_ref: base_ref.clone(),
             base_commit: None,
@@ -384,6 +389,7 @@ impl RunState {
             runtime: RuntimeKind::Local,
             orchestrator: OrchestratorKind::Direct,
             forge: None,
+            kubernetes: None,
             sessions: vec![crate::event::SessionPlan { name: name.clone(), depends_on: vec![] }],
         };
         let mut state = Self::begin(&event(1, start), 4711).unwrap();
