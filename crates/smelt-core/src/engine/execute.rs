@@ -144,13 +144,15 @@ async fn set_up(floor: &Floor<'_>) -> Result<(), Failure> {
 
 /// Where to look, and what is missed most: in a container the agent's user can't install packages.
 fn setup_hint(environment: &Environment) -> &'static str {
-    let container = environment.runtime != RuntimeKind::Local;
-    match container && environment.user.is_none() {
-        true => {
+    match (environment.runtime, &environment.user) {
+        (RuntimeKind::Kubernetes, _) => {
+            "`smelt logs` shows all of its output; packages go into the image"
+        }
+        (RuntimeKind::Docker | RuntimeKind::Compose, None) => {
             "`smelt logs` shows all of its output; packages go into the image, or set \
              `user = \"root\"` in `[environment]`"
         }
-        false => "`smelt logs` shows all of its output",
+        _ => "`smelt logs` shows all of its output",
     }
 }
 

@@ -18,6 +18,9 @@ pub(super) fn resolve(
     if runtime != RuntimeKind::Local {
         warn_unused(&table, problems);
     }
+    if runtime == RuntimeKind::Kubernetes {
+        check_for_pod(&table, problems);
+    }
     for variable in table.env.keys().filter(|v| v.as_str().starts_with("SMELT_")) {
         problems.push(own_variable(variable));
     }
@@ -176,6 +179,31 @@ fn warn_unused(table: &EnvironmentTable, problems: &mut Vec<Problem>) {
                 format!("`{key}` is only used by the `local` runtime"),
             ));
         }
+    }
+}
+
+/// Reports what no pod can have: it is made by a cluster, and meets its restricted standard.
+fn check_for_pod(table: &EnvironmentTable, problems: &mut Vec<Problem>) {
+    if let Some(build) = &table.build {
+        let message = "a cluster builds no image: `build` can't be used with `kubernetes`";
+        problems.push(Problem::error(build.span(), message).help(
+            "build it, push it to a registry that the cluster can pull from, and name it as `image`",
+        ));
+    }
+    let number = |part: &str| part.parse::<u32>().ok();
+    if let Some(user) = table.user.as_ref().filter(|user| is_user(user)) {
+        let (uid, gid) = user.split_once(':').unwrap_or((user, user));
+        if number(gid).is_none() || number(uid).is_none_or(|uid| uid == 0) {
+            let message = "the user of a pod is a number, and never root";
+            problems.push(
+                Problem::error(user.span(), message)
+                    .help("write such as \"1000\" or \"1000:1000\"; packages go into the image"),
+            );
+        }
+    }
+    if let Some(path) = table.cache.first() {
+        let message = "the `kubernetes` runtime keeps no paths between runs";
+        problems.push(Problem::warning(path.span(), message));
     }
 }
 
