@@ -33,12 +33,18 @@ const RIGHTS: [(&str, &str, &str); 10] = [
 
 /// Looks at everything, as far as one thing leads to the next.
 pub(super) async fn readiness(config: &KubernetesConfig) -> Readiness {
+    let mut checks = look(config).await;
+    checks.push(good("Role", format!("this one is enough:\n{ROLE}")));
+    Readiness { checks }
+}
+
+async fn look(config: &KubernetesConfig) -> Vec<Check> {
     let mut checks = Vec::new();
     let cluster = match config.connect(None).await {
         Ok(cluster) => cluster,
         Err(error) => {
             checks.push(broken("kubeconfig", error));
-            return Readiness { checks };
+            return checks;
         }
     };
     let found = match config.files() {
@@ -50,11 +56,11 @@ pub(super) async fn readiness(config: &KubernetesConfig) -> Readiness {
         Ok(version) => checks.push(good("cluster", version)),
         Err(error) => {
             checks.push(broken("cluster", error));
-            return Readiness { checks };
+            return checks;
         }
     }
     checks.extend(rights(&cluster).await);
-    Readiness { checks }
+    checks
 }
 
 async fn version(cluster: &Cluster) -> Result<String, SandboxError> {
@@ -87,10 +93,7 @@ async fn rights(cluster: &Cluster) -> Vec<Check> {
         }
         // Without policies there are pods all the same.
         let state = if group.is_empty() { CheckState::Missing } else { CheckState::Lacking };
-        let fix = match missing.is_empty() {
-            true => format!("a Role like this one:\n{ROLE}"),
-            false => "the same Role".to_owned(),
-        };
+        let fix = "have somebody who may apply the Role below".to_owned();
         let resource = if group.is_empty() { resource } else { POLICIES };
         let found = may_not(Ask::of(verb, resource, namespace));
         missing.push(Check { name: name.clone(), state, found, fix: Some(fix) });

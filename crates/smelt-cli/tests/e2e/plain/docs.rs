@@ -51,6 +51,12 @@ fn the_reference_of_commands() {
 }
 
 #[test]
+fn the_role_of_kubernetes() {
+    let page = include_str!("../../../../../docs/kubernetes-role.yaml");
+    assert_eq!(page, smelt_runtime::kubernetes::ROLE);
+}
+
+#[test]
 fn the_reference_of_manifests() {
     let env = TestEnv::new();
     let said = env.smelt(&["schema", "manifest"]).with_code(0).stdout;
