@@ -104,16 +104,19 @@ fn environment(environment: &PlannedEnvironment) -> Vec<String> {
     };
     let resources = &environment.resources;
     let disk = resources.disk.map(|disk| format!(", {disk} of disk")).unwrap_or_default();
+    let processes = match environment.runtime {
+        // Their number is the cluster's own to limit.
+        RuntimeKind::Kubernetes => String::new(),
+        _ => format!(", {} processes", resources.pids),
+    };
     let mut lines = vec![
         format!("{}{image}", environment.runtime),
-        format!(
-            "{} cores, {} of memory, {} processes{disk}",
-            resources.cpu, resources.memory, resources.pids
-        ),
+        format!("{} cores, {} of memory{processes}{disk}", resources.cpu, resources.memory),
     ];
     lines.push(match (environment.network, environment.runtime) {
         (Network::None, _) => "no network".into(),
         (Network::Default, RuntimeKind::Local) => "this machine's network".into(),
+        (Network::Default, RuntimeKind::Kubernetes) => "the cluster's network, by a policy".into(),
         (Network::Default, _) => "a network of its own".into(),
     });
     if !environment.env.is_empty() {

@@ -78,8 +78,9 @@ fn what_a_pod_can_not_be_is_refused_with_what_to_do() {
     for (user, told) in
         [("agent", "as a number"), ("root", "root in a pod"), ("0", "root in a pod")]
     {
-        let keys = format!("image = \"agent:1\"\nuser = \"{user}\"");
-        let refused = User::of(&spec("job", &keys, "namespace = \"a\"").environment).unwrap_err();
+        let mut spec = spec("job", "image = \"agent:1\"", "namespace = \"a\"");
+        spec.environment.user = Some(user.into());
+        let refused = User::of(&spec.environment).unwrap_err();
         assert!(refused.to_string().contains(told), "{refused}");
     }
     let own = spec("job", "image = \"agent:1\"\nuser = \"1001:50\"", "namespace = \"a\"");
