@@ -82,7 +82,11 @@ impl Making<'_> {
             builders.into_iter().partition(|builder| builder.is_for(&made.agent));
         let own = tokio::spawn(put_up_all(own));
         let ready = services.ready(&self.provision.progress);
-        tokio::try_join!(services.start(&spec.services), ready)?;
+        if let Err(error) = tokio::try_join!(services.start(&spec.services), ready) {
+            // What they have printed is gone with them.
+            services.tell_all(&self.provision.progress).await;
+            return Err(error);
+        }
         let walls = tokio::spawn(async move {
             let (own, theirs) = tokio::join!(own, put_up_all(theirs));
             let own =

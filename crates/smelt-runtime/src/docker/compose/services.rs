@@ -34,6 +34,12 @@ const LAST: usize = 3;
 /// Lines of one that are looked through for them.
 const LOOKED_THROUGH: &str = "20";
 
+/// Lines of each that are told where one of them could not be started.
+const TOLD: &str = "200";
+
+/// Most of what is read of that, in bytes.
+const SAID_MAX: usize = 1 << 20;
+
 /// A service's container.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -198,6 +204,15 @@ impl Services {
         }
     }
 
+    /// Tells the end of what each has printed.
+    pub(super) async fn tell_all(&self, progress: &mpsc::UnboundedSender<String>) {
+        for Member { name, container } in &self.members {
+            for line in lines(&said(&self.engine, container, TOLD).await) {
+                let _ = progress.send(format!("{name} | {line}"));
+            }
+        }
+    }
+
     /// Hands on what the service `name` prints, from its start to its end.
     pub(super) async fn follow(
         &self,
@@ -274,7 +289,7 @@ impl Services {
     async fn with_last_words(&self, what: String, name: &str) -> SandboxError {
         let mut last = Vec::new();
         if let Some(member) = self.member(name) {
-            last = last_lines(&self.engine, &member.container).await;
+            last = last_of(&said(&self.engine, &member.container, LOOKED_THROUGH).await);
             if last.is_empty() {
                 last = last_check(&self.engine, &member.container).await.into_iter().collect();
             }
@@ -335,21 +350,28 @@ async fn inspect(engine: &Engine, id: &str) -> Result<ContainerInspectResponse, 
     found.map_err(|error| ApiError::new("looking how far a service is", error))
 }
 
-/// The last lines of what a container has printed.
-async fn last_lines(engine: &Engine, id: &str) -> Vec<String> {
-    let options =
-        LogsOptionsBuilder::default().stdout(true).stderr(true).tail(LOOKED_THROUGH).build();
-    let mut said = engine.api.logs(id, Some(options));
+/// The last `tail` lines of what a container has printed.
+async fn said(engine: &Engine, id: &str, tail: &str) -> String {
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(tail).build();
+    let mut printed = engine.api.logs(id, Some(options));
     let mut all = Vec::new();
-    while let Some(Ok(piece)) = said.next().await {
+    while let Some(Ok(piece)) = printed.next().await {
         all.extend_from_slice(piece.as_ref());
+        if all.len() > SAID_MAX {
+            break;
+        }
     }
-    last_of(&String::from_utf8_lossy(&all))
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// The lines of it in which there is something, for people.
+fn lines(text: &str) -> Vec<String> {
+    let lines = text.lines().map(|line| clean_inline(line.trim()).into_owned());
+    lines.filter(|line| !line.is_empty()).collect()
 }
 
 fn last_of(text: &str) -> Vec<String> {
-    let lines = text.lines().map(|line| clean_inline(line.trim()).into_owned());
-    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    let lines = lines(text);
     lines[lines.len().saturating_sub(LAST)..].to_vec()
 }
 

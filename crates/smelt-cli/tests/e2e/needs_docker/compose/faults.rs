@@ -31,6 +31,7 @@ fn a_check_that_fails_is_told_with_what_the_service_said() {
     tells(&said, "the service `web` is unhealthy: its health check fails");
     tells(&said, "its last lines: up but not well");
     tells(&said, "sandbox | web: starting");
+    tells(&said, "sandbox | web | up but not well");
 }
 
 #[test]
