@@ -1,6 +1,7 @@
 //! A folder with a home, a repository, and the program.
 
 use smelt_testing::{Home, TestRepo};
+use smelt_testing_kubernetes::ScriptedCluster;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -10,6 +11,8 @@ pub struct TestEnv {
     program: PathBuf,
     /// Keys of `[environment]` that make the sandbox of jobs.
     sandbox: &'static str,
+    /// Where its pods are, with the file that leads there.
+    cluster: Option<(ScriptedCluster, PathBuf)>,
 }
 
 /// Adds keys to a section of a manifest.
@@ -63,7 +66,7 @@ impl TestEnv {
     pub fn new() -> Self {
         let home = Home::new();
         let program = program(&home);
-        Self { home, program, sandbox: "runtime = \"local\"" }
+        Self { home, program, sandbox: "runtime = \"local\"", cluster: None }
     }
 
     /// One whose jobs run in containers of the test image.
@@ -78,6 +81,22 @@ impl TestEnv {
         Self { sandbox, ..Self::new() }
     }
 
+    /// One whose jobs run in pods of this cluster.
+    pub fn kubernetes(cluster: ScriptedCluster) -> Self {
+        let env = Self::new();
+        // Its own file is for whoever runs the tests.
+        let kubeconfig = std::fs::read(cluster.kubeconfig()).unwrap();
+        let kubeconfig = env.write("home/.kube/scripted", kubeconfig);
+        let sandbox = "runtime = \"kubernetes\"\nimage = \"agent:1\"\n\n\
+                       [kubernetes]\nnamespace = \"smelt\"";
+        Self { sandbox, cluster: Some((cluster, kubeconfig)), ..env }
+    }
+
+    /// The cluster that its pods are in.
+    pub fn cluster(&self) -> &ScriptedCluster {
+        &self.cluster.as_ref().expect("a cluster").0
+    }
+
     /// Keys of `[environment]` that make the sandbox of jobs.
     pub fn sandbox(&self) -> &str {
         self.sandbox
@@ -85,7 +104,7 @@ impl TestEnv {
 
     /// Whether jobs run in containers.
     pub fn is_docker(&self) -> bool {
-        self.sandbox.contains("image")
+        self.sandbox.contains("image") && self.cluster.is_none()
     }
 
     pub fn home(&self) -> &Home {
@@ -110,6 +129,7 @@ impl TestEnv {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.home.command(&self.program);
         command.args(args);
+        command.envs(self.cluster.iter().map(|(_, kubeconfig)| ("KUBECONFIG", kubeconfig)));
         command
     }
 
@@ -161,6 +181,10 @@ impl TestEnv {
         for run in runs.iter().filter(|_| self.is_docker()) {
             let left = docker_things(&format!("smelt.run={run}"));
             assert!(left.is_empty(), "left in the engine: {left:?}");
+        }
+        if let Some((cluster, _)) = &self.cluster {
+            let left = (cluster.pods(), cluster.network_policies());
+            assert_eq!(left, (vec![], vec![]), "left in the cluster");
         }
     }
 

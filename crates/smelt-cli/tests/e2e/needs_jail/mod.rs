@@ -10,6 +10,7 @@ mod exit_codes;
 mod forge;
 #[path = "../jobs/interrupt.rs"]
 mod interrupt;
+mod kubernetes;
 mod no_assay;
 #[path = "../jobs/observe.rs"]
 mod observe;
