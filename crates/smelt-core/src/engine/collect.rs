@@ -77,7 +77,7 @@ impl Collecting {
                 Ok(checked) => return Ok(checked),
                 Err(error) => error,
             };
-            if !error.is_gone() {
+            if !(error.is_gone() && sandbox.work_outlives_it()) {
                 return Err(error);
             }
             // What it left behind is still there for another one to read.

@@ -129,6 +129,11 @@ pub trait Sandbox: Send + Sync {
         None
     }
 
+    /// Whether what was worked on in it is there for another one of the same run, when this one is gone.
+    fn work_outlives_it(&self) -> bool {
+        true
+    }
+
     /// Names of the services beside it.
     fn services(&self) -> Vec<String> {
         Vec::new()

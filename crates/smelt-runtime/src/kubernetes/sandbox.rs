@@ -88,6 +88,11 @@ impl Sandbox for KubernetesSandbox {
         self.image.as_deref()
     }
 
+    /// A pod's volumes go with it.
+    fn work_outlives_it(&self) -> bool {
+        false
+    }
+
     async fn exec(&self, command: Command, output: &mut dyn Output) -> Result<Exit, SandboxError> {
         match &command.input {
             Given::Closed => self.run_with(&command, None, output).await,

@@ -37,6 +37,15 @@ fn only_its_own_is_left(env: &TestEnv, repo: &TestRepo<'_>) {
     assert_eq!(foreign, None, "{refs}");
 }
 
+/// A file of the work that the run has kept of its first session.
+#[track_caller]
+fn kept(env: &TestEnv, repo: &TestRepo<'_>, file: &str) -> String {
+    let status = env.status("job");
+    let reference = status["sessions"][0]["reference"].as_str();
+    let reference = reference.unwrap_or_else(|| panic!("nothing was kept: {status:#}"));
+    repo.git(&["show", &format!("{reference}:{file}")])
+}
+
 /// What an agent that works until it is ended prints and leaves.
 const PATIENT: &str = "echo work > work.txt; echo ready; sleep 600";
 
