@@ -49,9 +49,9 @@ impl Places {
         let mut everywhere = None;
         match config.connect(None).await {
             Ok(cluster) => {
-                let (found, is_all) = current(&cluster, owner, run).await?;
-                everywhere = is_all.then(|| cluster.context.clone());
-                all.push(Search { cluster, found });
+                let looked = current(&cluster, !known.is_empty(), owner, run).await?;
+                everywhere = looked.is_all.then(|| cluster.context.clone());
+                all.push(Search { cluster, found: looked.found });
             }
             // Those that are known have names.
             Err(_) if known.iter().any(|(context, _)| context.is_some()) => {}
@@ -78,20 +78,34 @@ impl Places {
     }
 }
 
-/// What there is in the current context, and whether that is all of it.
+/// What there is in the current context.
+struct Looked {
+    found: Vec<Found>,
+    /// In all of its namespaces.
+    is_all: bool,
+}
+
+/// Looks in the current context, as far as that is allowed. Where no more is than in places that are known
+/// (`elsewhere`), as a Role there has it, nothing could be made here either.
 async fn current(
     cluster: &Cluster,
+    elsewhere: bool,
     owner: &OwnerId,
     run: Option<&RunId>,
-) -> Result<(Vec<Found>, bool), SandboxError> {
+) -> Result<Looked, SandboxError> {
     match reap::find(cluster, None, owner, run).await {
-        Ok(found) => Ok((found, true)),
-        Err(error) if status(&error) == Some(403) => {
-            let namespace = Some(cluster.namespace.as_str());
-            let found = reap::find(cluster, namespace, owner, run).await;
-            Ok((found.map_err(|error| reap::not_listed(namespace, error))?, false))
+        Ok(found) => return Ok(Looked { found, is_all: true }),
+        Err(error) if status(&error) == Some(403) => {}
+        Err(error) => return Err(reap::not_listed(None, error)),
+    }
+    let namespace = Some(cluster.namespace.as_str());
+    match reap::find(cluster, namespace, owner, run).await {
+        Ok(found) => Ok(Looked { found, is_all: false }),
+        Err(error) if elsewhere && status(&error) == Some(403) => {
+            tracing::debug!(%error, "looking in the context's own namespace");
+            Ok(Looked { found: Vec::new(), is_all: false })
         }
-        Err(error) => Err(reap::not_listed(None, error)),
+        Err(error) => Err(reap::not_listed(namespace, error)),
     }
 }
 

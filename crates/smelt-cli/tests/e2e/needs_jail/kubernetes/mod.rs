@@ -4,6 +4,7 @@ mod ended;
 mod plan;
 mod sessions;
 mod starting;
+mod taken_up;
 
 use crate::env::{Said, TestEnv};
 use crate::running::Running;
