@@ -1,10 +1,20 @@
 //! Jobs in pods: by the real program, in a scripted cluster whose pods' commands run in jails.
 
+mod doctor;
 mod ended;
+#[path = "../../jobs/exit_codes.rs"]
+mod exit_codes;
+#[path = "../../jobs/interrupt.rs"]
+mod interrupt;
 mod plan;
+mod secrets;
+#[path = "../../jobs/security.rs"]
+mod security;
 mod sessions;
 mod starting;
 mod taken_up;
+#[path = "../../jobs/users_repository.rs"]
+mod users_repository;
 
 use crate::env::{Said, TestEnv};
 use crate::running::Running;

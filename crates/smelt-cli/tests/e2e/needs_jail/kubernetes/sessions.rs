@@ -61,15 +61,23 @@ fn a_gate_that_fails_is_told_with_its_last_words() {
 fn a_session_that_takes_too_long_is_ended_with_all_it_has_started() {
     let env = env();
     let repo = env.repo();
-    // What it starts is out of its group and its session, and asks for nothing.
-    let agent = "echo started > work.txt; setsid sh -c 'trap \"\" TERM HUP; sleep 600' &
-                 trap '' TERM; sleep 600";
-    // The next session shows what is left in the pod: it is the same one.
-    let sessions = session("one", "true", "").replace("timeout = 60", "timeout = 2");
+    // What the first starts is out of its group and its session, and asks for nothing. The second, in the
+    // same pod, waits for its end.
+    let agent = "
+        case $SMELT_SESSION in
+        one) echo started > work.txt; trap '' TERM
+             setsid sh -c 'trap \"\" TERM HUP; echo $$ > /tmp/pid.new; mv /tmp/pid.new /tmp/pid; exec sleep 600' &
+             sleep 600 ;;
+        two) until [ -e /tmp/pid ]; do sleep 0.05; done; ls -d /proc/$(cat /tmp/pid) > seen.txt
+             while [ -e /proc/$(cat /tmp/pid) ]; do sleep 0.05; done ;;
+        esac";
+    let one = session("one", "true", "").replace("timeout = 60", "timeout = 2");
+    let sessions = one + &session("two", "test -s seen.txt", "");
     let said = env.run(&env.manifest("job", agent, &sessions)).with_code(5);
     tells(&said, "timed_out: job");
     let status = env.status("job");
     assert_eq!(status["sessions"][0]["state"], "timed_out");
+    assert_eq!(status["sessions"][1]["state"], "passed");
     let reference = status["sessions"][0]["reference"].as_str().unwrap();
     assert_eq!(repo.git(&["show", &format!("{reference}:work.txt")]), "started");
     only_its_own_is_left(&env, &repo);
