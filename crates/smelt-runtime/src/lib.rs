@@ -5,6 +5,7 @@
 mod archive;
 pub mod docker;
 pub use docker::compose;
+mod ending;
 pub mod kubernetes;
 #[cfg(target_os = "linux")]
 pub mod local;

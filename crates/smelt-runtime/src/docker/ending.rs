@@ -2,35 +2,17 @@
 //! nothing when nobody listens any more.
 
 use super::engine::{ApiError, Engine, status};
-use super::exec::{MARK, Place};
+use super::exec::Place;
+use crate::ending::{Ends, MARK, SCRIPT, Signal};
+use async_trait::async_trait;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::query_parameters::KillContainerOptionsBuilder;
 use futures::StreamExt;
 use smelt_core::port::SandboxError;
 use std::time::Duration;
 
-const SCRIPT: &str = include_str!("../end.sh");
-
 /// How long processes may be looked for before the whole container is ended instead.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// How a command's processes are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
-    /// They may clean up.
-    Term,
-    /// They end.
-    Kill,
-}
-
-impl Signal {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Term => "TERM",
-            Self::Kill => "KILL",
-        }
-    }
-}
 
 /// The way to end one command. Whoever loses interest in it ends it.
 pub(super) struct Ending<'a> {
@@ -48,10 +30,13 @@ impl<'a> Ending<'a> {
     pub(super) fn forget(&mut self) {
         self.armed = false;
     }
+}
 
+#[async_trait]
+impl Ends for Ending<'_> {
     /// Sends the signal. Where killing fails, because there is no room for one more process, the
     /// container is killed: what is in mounted folders is still there afterwards.
-    pub(super) async fn signal(&mut self, signal: Signal) -> Result<(), SandboxError> {
+    async fn signal(&mut self, signal: Signal) -> Result<(), SandboxError> {
         let Place { engine, container, user, .. } = self.place;
         let sent = send(engine, container, user, signal, &self.mark).await;
         match sent {

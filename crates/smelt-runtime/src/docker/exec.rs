@@ -1,8 +1,9 @@
 //! One command in a container from its start to its end: its input, its two outputs, its timeout.
 
-use super::ending::{Ending, Signal};
+use super::ending::Ending;
 use super::engine::{ApiError, Engine, status};
 use super::events::{Events, Seen};
+use crate::ending::{MARK, until_ended};
 use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
@@ -15,9 +16,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-/// Variable by which every process of one command can be told.
-pub(super) const MARK: &str = "_SMELT_EXEC";
 
 /// How long output is waited for that nobody writes any more.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -190,45 +188,6 @@ impl Place<'_> {
             asked = asked => asked,
         }
     }
-}
-
-/// Waits until a command has ended, and ends it when its time has come.
-async fn until_ended(
-    command: &Command,
-    ended: impl Future<Output = Result<i64, SandboxError>>,
-    refused: &CancellationToken,
-    ending: &mut Ending<'_>,
-) -> Result<ExitStatus, SandboxError> {
-    let timeout = async {
-        match command.timeout {
-            Some(timeout) => tokio::time::sleep(timeout).await,
-            None => std::future::pending().await,
-        }
-    };
-    let mut ended = std::pin::pin!(ended);
-    let cause = tokio::select! {
-        code = &mut ended => {
-            let code = code?;
-            return Ok(ExitStatus::Code(i32::try_from(code).unwrap_or(-1)));
-        }
-        () = command.stop.cancelled() => ExitStatus::Stopped,
-        () = timeout => ExitStatus::TimedOut,
-        () = refused.cancelled() => ExitStatus::Refused,
-    };
-    if command.grace > Duration::ZERO && cause != ExitStatus::Refused {
-        let asked = async {
-            ending.signal(Signal::Term).await?;
-            (&mut ended).await
-        };
-        if let Ok(Err(gone @ SandboxError::Gone(_))) =
-            tokio::time::timeout(command.grace, asked).await
-        {
-            return Err(gone);
-        }
-    }
-    ending.signal(Signal::Kill).await?;
-    // Should that have taken the whole container, the next command finds it gone.
-    Ok(cause)
 }
 
 /// Hands on what a command prints, as it comes.

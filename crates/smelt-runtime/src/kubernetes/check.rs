@@ -34,7 +34,7 @@ const RIGHTS: [(&str, &str, &str); 10] = [
 /// Looks at everything, as far as one thing leads to the next.
 pub(super) async fn readiness(config: &KubernetesConfig) -> Readiness {
     let mut checks = look(config).await;
-    checks.push(good("Role", format!("this one is enough:\n{ROLE}")));
+    checks.push(good("Role", format!("this one is enough:\n{}", ROLE.trim_end())));
     Readiness { checks }
 }
 

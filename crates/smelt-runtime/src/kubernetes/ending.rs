@@ -4,16 +4,13 @@
 use super::attach::{Piece, Target};
 use super::header::{Header, SCRIPT};
 use super::reap;
+use crate::ending::{self, Ends, MARK, Signal};
+use async_trait::async_trait;
 use smelt_core::port::SandboxError;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
-
-/// Variable by which every process of one command can be told.
-pub(super) const MARK: &str = "_SMELT_EXEC";
-
-const FINDS: &str = include_str!("../end.sh");
 
 /// How long processes may be looked for before the whole pod is ended instead.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -23,24 +20,6 @@ const PERSISTENCE: Duration = Duration::from_secs(600);
 
 /// How long it takes until a connection that could not be made is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
-
-/// How a command's processes are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
-    /// They may clean up.
-    Term,
-    /// They end.
-    Kill,
-}
-
-impl Signal {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Term => "TERM",
-            Self::Kill => "KILL",
-        }
-    }
-}
 
 /// The way to end one command. Whoever loses interest in it ends it.
 pub(super) struct Ending {
@@ -59,9 +38,22 @@ impl Ending {
         self.armed = false;
     }
 
+    fn try_further(&self) {
+        let (target, mark) = (self.target.clone(), self.mark.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let sent = send(&target, Signal::Kill, &mark, PERSISTENCE).await;
+                tracing::debug!(?sent, "a command that was given up");
+            });
+        }
+    }
+}
+
+#[async_trait]
+impl Ends for Ending {
     /// Sends the signal. Where killing fails, because there is no room for one more process, the pod is
     /// deleted. Where the cluster can't be reached that is tried further, in the background.
-    pub(super) async fn signal(&mut self, signal: Signal) -> Result<(), SandboxError> {
+    async fn signal(&mut self, signal: Signal) -> Result<(), SandboxError> {
         match send(&self.target, signal, &self.mark, DEADLINE).await {
             Sent::AllEnded => Ok(()),
             _ if signal == Signal::Term => Ok(()),
@@ -75,16 +67,6 @@ impl Ending {
                 let why = "the cluster can't be reached: it may still run";
                 Err(SandboxError::failed("ending a command", why))
             }
-        }
-    }
-
-    fn try_further(&self) {
-        let (target, mark) = (self.target.clone(), self.mark.clone());
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                let sent = send(&target, Signal::Kill, &mark, PERSISTENCE).await;
-                tracing::debug!(?sent, "a command that was given up");
-            });
         }
     }
 }
@@ -133,7 +115,7 @@ async fn look(target: &Target, signal: Signal, mark: &str) -> Option<i64> {
         }
     };
     let header = Header {
-        argv: vec!["sh", "-c", FINDS, "smelt", signal.name(), mark],
+        argv: vec!["sh", "-c", ending::SCRIPT, "smelt", signal.name(), mark],
         folder: Path::new("/"),
         env: BTreeMap::new(),
         input: None,

@@ -1,10 +1,11 @@
 //! One command in a pod from its start to its end: its input, its two outputs, its timeout.
 
 use super::attach::{Piece, Reading, Target, Writing};
-use super::ending::{Ending, MARK, Signal};
+use super::ending::Ending;
 use super::error::{Ask, explain, status};
 use super::events::Events;
 use super::header::{Header, SCRIPT, Tail};
+use crate::ending::{Cut as IsCut, Ends, MARK, Signal, until_ended};
 use smelt_core::event::OutputStream;
 use smelt_core::port::{Command, Exit, ExitStatus, Output, SandboxError};
 use std::collections::BTreeMap;
@@ -58,6 +59,12 @@ enum Cut {
 impl From<SandboxError> for Cut {
     fn from(error: SandboxError) -> Self {
         Self::Error(error)
+    }
+}
+
+impl IsCut for Cut {
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Error(SandboxError::Gone(_)))
     }
 }
 
@@ -207,45 +214,6 @@ impl Place<'_> {
             _ => Ok(Exit { status, out_of_memory }),
         }
     }
-}
-
-/// Waits until a command has ended, and ends it when its time has come.
-async fn until_ended(
-    command: &Command,
-    ended: impl Future<Output = Result<i64, Cut>>,
-    refused: &CancellationToken,
-    ending: &mut Ending,
-) -> Result<ExitStatus, Cut> {
-    let timeout = async {
-        match command.timeout {
-            Some(timeout) => tokio::time::sleep(timeout).await,
-            None => std::future::pending().await,
-        }
-    };
-    let mut ended = std::pin::pin!(ended);
-    let cause = tokio::select! {
-        code = &mut ended => {
-            let code = code?;
-            return Ok(ExitStatus::Code(i32::try_from(code).unwrap_or(-1)));
-        }
-        () = command.stop.cancelled() => ExitStatus::Stopped,
-        () = timeout => ExitStatus::TimedOut,
-        () = refused.cancelled() => ExitStatus::Refused,
-    };
-    if command.grace > Duration::ZERO && cause != ExitStatus::Refused {
-        let asked = async {
-            ending.signal(Signal::Term).await?;
-            (&mut ended).await
-        };
-        if let Ok(Err(Cut::Error(gone @ SandboxError::Gone(_)))) =
-            tokio::time::timeout(command.grace, asked).await
-        {
-            return Err(gone.into());
-        }
-    }
-    ending.signal(Signal::Kill).await?;
-    // Should that have taken the whole pod, the next command finds it gone.
-    Ok(cause)
 }
 
 /// Hands on what a command prints, as it comes, and tells of its end.

@@ -63,6 +63,7 @@ async fn a_check_names_each_right_that_is_missing() {
         "may not `list` `networkpolicies.networking.k8s.io` in namespace `smelt`",
     ];
     assert_eq!(found, expected);
-    assert!(missing[0].fix.as_ref().unwrap().contains("kind: Role"));
+    assert!(missing[0].fix.as_ref().unwrap().contains("the Role below"));
+    assert!(checks.last().unwrap().found.contains("kind: Role"), "{checks:?}");
     assert_eq!(missing[2].state, CheckState::Lacking);
 }

@@ -33,6 +33,8 @@ fn a_cluster_that_allows_what_is_needed_is_good() {
           ✓ kubeconfig: context scripted of [folder]/home/.kube/scripted
           ✓ cluster: Kubernetes v1.33.4 at [cluster]/
           ✓ rights in namespace smelt: all that are needed
+          ✓ Role: this one is enough:
+        [role]
     ");
     assert_eq!(env.cluster().pods(), Vec::<serde_json::Value>::new());
 }
@@ -46,11 +48,11 @@ fn a_missing_right_is_named_with_a_role_that_has_it() {
           ✓ kubeconfig: context scripted of [folder]/home/.kube/scripted
           ✓ cluster: Kubernetes v1.33.4 at [cluster]/
           ✗ rights in namespace smelt: may not `create` `pods/exec` in namespace `smelt`
-              fix: a Role like this one:
-        [role]
-
+              fix: have somebody who may apply the Role below
           ✗ rights in namespace smelt: may not `get` `pods/exec` in namespace `smelt`
-              fix: the same Role
+              fix: have somebody who may apply the Role below
+          ✓ Role: this one is enough:
+        [role]
     ");
 }
 
@@ -63,7 +65,8 @@ fn without_policies_jobs_can_be_run_all_the_same() {
           ✓ kubeconfig: context scripted of [folder]/home/.kube/scripted
           ✓ cluster: Kubernetes v1.33.4 at [cluster]/
           ! rights in namespace smelt: may not `create` `networkpolicies.networking.k8s.io` in namespace `smelt`
-              fix: a Role like this one:
+              fix: have somebody who may apply the Role below
+          ✓ Role: this one is enough:
         [role]
     ");
 }
