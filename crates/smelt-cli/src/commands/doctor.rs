@@ -8,7 +8,9 @@ use crate::report::{complaint, print};
 use crate::settings::Settings;
 use crate::wiring;
 use serde::Serialize;
-use smelt_core::manifest::{Environment, Forge, ImageSource, Manifest, PullPolicy, RuntimeKind};
+use smelt_core::manifest::{
+    Environment, Forge, ImageSource, Kubernetes, Manifest, PullPolicy, RuntimeKind,
+};
 use smelt_core::outcome::chain;
 use smelt_core::port::{Check, CheckState, Discard, Runtime, SandboxError};
 use smelt_server::config::ServerConfig;
@@ -33,7 +35,8 @@ pub async fn doctor(args: &Doctor) -> Result {
         None => None,
     };
     let environment = manifest.as_ref().map(|manifest| &manifest.environment);
-    let runtimes = wiring::runtimes(&settings, false, []);
+    let place = manifest.as_ref().and_then(Manifest::pod).map(Kubernetes::place);
+    let runtimes = wiring::runtimes(&settings, false, place);
     let asked = environment.map(|environment| environment.runtime).or(args.runtime.map(kind));
     let wanted =
         asked.map_or_else(|| vec![RuntimeKind::Docker, RuntimeKind::Local], |kind| vec![kind]);
@@ -132,7 +135,9 @@ async fn image(runtime: &dyn Runtime, environment: &Environment) -> Option<Check
     };
     let as_it_is = Environment { pull: PullPolicy::Never, ..environment.clone() };
     Some(match runtime.prepare(&as_it_is, &[], &mut Discard).await {
-        Ok(digest) => check("image", CheckState::Good, digest.unwrap_or_default(), None),
+        Ok(Some(digest)) => check("image", CheckState::Good, digest, None),
+        // Who makes its sandboxes elsewhere can't tell before.
+        Ok(None) => return None,
         Err(SandboxError::Unavailable { .. }) if environment.pull != PullPolicy::Never => {
             let found = format!("`{reference}` is not there: it is pulled when the job runs");
             let fix = format!("try it before: docker pull {reference}");

@@ -40,8 +40,15 @@ pub(super) async fn readiness(config: &KubernetesConfig) -> Readiness {
 
 async fn look(config: &KubernetesConfig) -> Vec<Check> {
     let mut checks = Vec::new();
-    let cluster = match config.connect(None).await {
-        Ok(cluster) => cluster,
+    // Where a run would have its pod, where that is known.
+    let (context, namespace) = match config.places.first() {
+        Some((context, namespace)) => (context.as_deref(), Some(namespace)),
+        None => (None, None),
+    };
+    let cluster = match config.connect(context).await {
+        Ok(cluster) => {
+            Cluster { namespace: namespace.unwrap_or(&cluster.namespace).clone(), ..cluster }
+        }
         Err(error) => {
             checks.push(broken("kubeconfig", error));
             return checks;

@@ -57,6 +57,18 @@ fn a_missing_right_is_named_with_a_role_that_has_it() {
 }
 
 #[test]
+fn a_manifest_s_own_namespace_is_the_one_that_is_looked_at() {
+    let env = env();
+    env.repo();
+    let manifest = env.manifest("job", "true", &crate::env::session("one", "true", ""));
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("namespace = \"smelt\"", "namespace = \"agents\""))
+        .unwrap();
+    let said = env.smelt(&["doctor", manifest.to_str().unwrap()]);
+    tells(&said, "rights in namespace agents: all that are needed");
+}
+
+#[test]
 fn without_policies_jobs_can_be_run_all_the_same() {
     let env = env();
     env.cluster().fault(Fault::forbidden("create", "networkpolicies"));
