@@ -183,6 +183,22 @@ fn no_trick_gets_a_compose_key_past_the_list() {
         "volumes = [\"relative\"]",
         "volumes = [{ type = \"bind\", source = \"/\", target = \"/x\" }]",
         "tmpfs = [\"relative\"]",
+        "tmpfs = [\"/x:suid\"]",
+        "tmpfs = [\"/x:exec,dev\"]",
+        "tmpfs = [\"/x:size=bogus\"]",
+        "volumes = [\"/\"]",
+        "volumes = [\"/a\", \"/a\"]",
+        // What Compose or the engine would refuse later.
+        "command = \"sh -c 'unbalanced\"",
+        "entrypoint = 'a \"b'",
+        "expose = [\"abc\"]",
+        "expose = [70000]",
+        "working_dir = \"relative\"",
+        "stop_signal = \"SIGBOGUS\"",
+        "mem_limit = \"1M\"",
+        "healthcheck = { test = \"x\", interval = \"100us\" }",
+        "healthcheck = { test = \"x\", interval = \"99999999999999999999999h\" }",
+        "healthcheck = { test = \"x\", interval = \"3000000h\" }",
         // Values of another kind.
         "command = { a = 1 }",
         "environment = [\"A=b\"]",
@@ -203,7 +219,14 @@ fn no_trick_gets_a_compose_key_past_the_list() {
         |name: &str| said_of(&format!("[[services]]\nname = \"{name}\"\nimage = \"i\"")).concat();
     assert!(said("smelt").contains("`smelt` is what the sandbox calls itself"));
     assert!(said("DB").contains("two services are called `DB`"));
-    assert!(said("a_b").contains("can't be a host name"));
+    for name in ["a_b", "123", "0x7f000001", "-a", "a-", ""] {
+        assert!(said(name).contains("can't be a host name"), "{name}");
+    }
+    // What is long, but right.
+    let fine = "command = \"sh -c 'echo a'\"\nexpose = [5432, \"53/udp\", \"1-2\"]\nstop_signal = \"SIGINT\"\n\
+                tmpfs = [\"/x:size=64m,mode=1777,exec\"]\nmem_limit = \"16M\"\nworking_dir = \"/\"\n\
+                healthcheck = { test = \"x\", interval = \"1h2m3s4ms\", start_period = \"0s\" }";
+    assert_eq!(said_of(fine), Vec::<String>::new());
     let cycle = "depends_on = [\"app\"]\n[[services]]\nname = \"app\"\nimage = \"i\"\ndepends_on = [\"db\"]";
     assert!(said_of(cycle).concat().contains("in a cycle: "), "{:?}", said_of(cycle));
 }

@@ -89,10 +89,10 @@ pub struct Service {
     pub image: String,
     /// Command in place of the image's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub command: Option<ServiceCommand>,
+    pub command: Option<Located<ServiceCommand>>,
     /// Entry point in place of the image's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub entrypoint: Option<ServiceCommand>,
+    pub entrypoint: Option<Located<ServiceCommand>>,
     /// Variables of the service, as a map.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<VariableName, PlainValue>,
@@ -107,7 +107,7 @@ pub struct Service {
     pub user: Option<String>,
     /// Folder the command starts in.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub working_dir: Option<String>,
+    pub working_dir: Option<Located<String>>,
     /// Paths that are kept in memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tmpfs: Vec<Located<String>>,
@@ -116,7 +116,7 @@ pub struct Service {
     pub volumes: Vec<Located<String>>,
     /// Ports other containers of the job reach; documentation, as in Compose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub expose: Vec<PlainValue>,
+    pub expose: Vec<Located<PlainValue>>,
     /// Size of `/dev/shm`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shm_size: Option<Size>,
@@ -128,13 +128,13 @@ pub struct Service {
     pub read_only: Option<bool>,
     /// Signal that ends the service.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stop_signal: Option<String>,
+    pub stop_signal: Option<Located<String>>,
     /// Cores at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Cpu>,
     /// Memory at most.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mem_limit: Option<Size>,
+    pub mem_limit: Option<Located<Size>>,
     /// Processes at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids_limit: Option<NonZeroU32>,
@@ -196,29 +196,35 @@ pub const AGENT_SERVICE: &str = "smelt";
 /// What a health check given as words begins with.
 const TESTS: [&str; 3] = ["CMD", "CMD-SHELL", "NONE"];
 
-/// Units of durations; a longer one comes before its own beginning.
-const UNITS: [&str; 5] = ["us", "ms", "s", "m", "h"];
+/// Most services of a job.
+const SERVICES_MAX: usize = 32;
+
+/// Least memory that a limit leaves: with less not even a shell starts.
+const MEMORY_MIN: u64 = 16_000_000;
+
+/// Signals that end a service, as Linux calls them (signal(7)).
+const SIGNALS: [&str; 10] =
+    ["TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "WINCH", "ABRT", "PWR"];
+
+/// Shortest and longest duration of a health check, in nanoseconds; Docker's own.
+const DURATION: std::ops::RangeInclusive<u128> = 1_000_000..=i64::MAX as u128;
+
+/// Units of durations in nanoseconds; a longer one comes before its own beginning.
+const UNITS: [(&str, u128); 5] = [
+    ("us", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
 
 /// Reports what is wrong among services: names taken twice, unknown dependencies, host volumes, health
 /// checks that are none.
 pub(super) fn check(services: &[Located<Service>], problems: &mut Vec<Problem>) {
     for (i, service) in services.iter().enumerate() {
         check_name(&service.name, &services[..i], problems);
-        for volume in &service.volumes {
-            if !volume.starts_with('/') || volume.contains([':', '\0', '\n']) {
-                let message = "a volume from the host or with a name is not allowed for a service";
-                problems.push(Problem::error(volume.span(), message).help(
-                    "give just an absolute path in the container: an anonymous volume, gone with \
-                     the run",
-                ));
-            }
-        }
-        for path in &service.tmpfs {
-            if !path.starts_with('/') {
-                let message = "a path of `tmpfs` is absolute";
-                problems.push(Problem::error(path.span(), message).help("begin it with `/`"));
-            }
-        }
+        check_paths(service, problems);
+        check_values(service, problems);
         if let Some(healthcheck) = &service.healthcheck {
             check_health(healthcheck, problems);
         }
@@ -230,16 +236,101 @@ pub(super) fn check(services: &[Located<Service>], problems: &mut Vec<Problem>) 
             }
         }
     }
+    if let Some(service) = services.get(SERVICES_MAX) {
+        let message = format!("a job has {SERVICES_MAX} services at most");
+        problems.push(Problem::error(service.span(), message));
+    }
     check_order(services, problems);
 }
 
+fn check_paths(service: &Service, problems: &mut Vec<Problem>) {
+    for (n, volume) in service.volumes.iter().enumerate() {
+        if !volume.starts_with('/') || volume.contains([':', '\0', '\n']) {
+            let message = "a volume from the host or with a name is not allowed for a service";
+            problems.push(Problem::error(volume.span(), message).help(
+                "give just an absolute path in the container: an anonymous volume, gone with \
+                 the run",
+            ));
+        }
+        let twice = service.volumes[..n].iter().any(|other| **other == **volume);
+        if twice || volume.trim_matches('/').is_empty() {
+            let message = "a volume is a folder of its own, below `/`, and named once";
+            problems.push(Problem::error(volume.span(), message));
+        }
+    }
+    for tmpfs in &service.tmpfs {
+        let (path, options) = tmpfs.split_once(':').unwrap_or((tmpfs, ""));
+        let fits = options.is_empty() || options.split(',').all(is_tmpfs_option);
+        if !path.starts_with('/') || path.trim_matches('/').is_empty() || !fits {
+            let message = "a path of `tmpfs` is absolute, with no more than a size, mode and owner";
+            problems.push(
+                Problem::error(tmpfs.span(), message)
+                    .help("write such as `/run`, or `/run:size=64m,mode=1777,uid=999,gid=999`"),
+            );
+        }
+    }
+    if let Some(folder) = service.working_dir.as_ref().filter(|path| !path.starts_with('/')) {
+        let message = "`working_dir` is an absolute path";
+        problems.push(Problem::error(folder.span(), message).help("begin it with `/`"));
+    }
+}
+
+/// Whether a tmpfs may have it: what would let devices and set-user-id programs in is not among these.
+fn is_tmpfs_option(option: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match option.split_once('=') {
+        Some(("size", size)) => number(size.trim_end_matches(['k', 'm', 'g', '%'])),
+        Some(("mode" | "uid" | "gid", text)) => number(text),
+        _ => matches!(option, "exec" | "noexec"),
+    }
+}
+
+/// Reports what Compose or the engine would not take.
+fn check_values(service: &Service, problems: &mut Vec<Problem>) {
+    for (key, command) in [("command", &service.command), ("entrypoint", &service.entrypoint)] {
+        let Some(command) = command else { continue };
+        if let ServiceCommand::Line(line) = &**command
+            && shlex::split(line).is_none()
+        {
+            let message = format!("a quote of `{key}` does not end");
+            problems.push(
+                Problem::error(command.span(), message).help("close it, or give a list of words"),
+            );
+        }
+    }
+    for port in &service.expose {
+        let (number, protocol) = port.0.split_once('/').unwrap_or((&port.0, "tcp"));
+        let is_port = number.split('-').all(|n| n.parse::<u16>().is_ok_and(|n| n > 0));
+        if !is_port || !["tcp", "udp", "sctp"].contains(&protocol) {
+            let message = format!("`{}` is no port", crate::text::clean_line(&port.0));
+            problems.push(Problem::error(port.span(), message).help("write such as 5432"));
+        }
+    }
+    if let Some(signal) = &service.stop_signal {
+        let name = signal.strip_prefix("SIG").unwrap_or(signal);
+        if !SIGNALS.contains(&name) && !signal.parse::<u8>().is_ok_and(|n| (1..65).contains(&n)) {
+            let message = format!("`{}` is no signal", crate::text::clean_line(signal));
+            problems.push(Problem::error(signal.span(), message).help("write such as SIGINT"));
+        }
+    }
+    if let Some(memory) = service.mem_limit.as_ref().filter(|memory| memory.bytes() < MEMORY_MIN) {
+        let message = format!("{} of memory are not enough for any program", **memory);
+        problems.push(Problem::error(memory.span(), message).help("write such as \"512M\""));
+    }
+}
+
 fn check_name(name: &Located<String>, before: &[Located<Service>], problems: &mut Vec<Problem>) {
-    let fits = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+    // What begins with a digit may be read as an address.
+    let fits = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !name.ends_with('-')
         && name.len() <= 63
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     if !fits {
         let message = format!("`{}` can't be a host name", crate::text::clean_line(name));
-        problems.push(Problem::error(name.span(), message).help("use letters, digits and `-`"));
+        problems.push(
+            Problem::error(name.span(), message)
+                .help("use letters, digits and `-`, a letter first"),
+        );
     }
     if [AGENT_SERVICE, "localhost"].iter().any(|own| name.eq_ignore_ascii_case(own)) {
         let message = format!("`{}` is what the sandbox calls itself", **name);
@@ -277,18 +368,19 @@ fn check_health(healthcheck: &Located<Healthcheck>, problems: &mut Vec<Problem>)
     }
 }
 
-/// Whether both Composes read it as a duration: numbers, each with its unit.
+/// Whether both Composes, and the engine, take it for a duration: numbers, each with its unit.
 fn is_duration(text: &str) -> bool {
-    let mut rest = text;
+    let (mut rest, mut sum) = (text, 0_u128);
     while !rest.is_empty() {
         let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-        let found = UNITS.iter().find(|known| unit.starts_with(**known));
-        match found.filter(|_| unit.len() < rest.len()) {
-            Some(found) => rest = &unit[found.len()..],
-            None => return false,
-        }
+        let number = rest[..rest.len() - unit.len()].parse::<u64>();
+        let found = UNITS.iter().find(|(known, _)| unit.starts_with(known));
+        let (Ok(number), Some((known, nanos))) = (number, found) else { return false };
+        sum += u128::from(number) * nanos;
+        rest = &unit[known.len()..];
     }
-    !text.is_empty()
+    // Of nothing at all the engine makes its default.
+    DURATION.contains(&sum) || sum == 0 && !text.is_empty()
 }
 
 /// Reports services that wait for each other.

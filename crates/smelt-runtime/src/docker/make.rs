@@ -89,6 +89,13 @@ pub(super) struct Left {
     network: Option<String>,
 }
 
+impl Left {
+    /// The container.
+    pub(super) fn id(&self) -> &str {
+        &self.container
+    }
+}
+
 /// Looks for what an earlier sandbox of the run has left.
 pub(super) async fn look_for_left(
     engine: &Engine,

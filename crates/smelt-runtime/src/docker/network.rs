@@ -44,6 +44,16 @@ pub(super) struct Network {
     pub(super) internal: bool,
 }
 
+impl Network {
+    /// The first and the last of its addresses, by which the engine's machine hears what is sent to all.
+    pub(super) fn broadcasts(&self) -> [Ipv4Addr; 2] {
+        let bits = self.subnet.rsplit_once('/').and_then(|(_, bits)| bits.parse().ok());
+        let first = u32::from(self.gateway) - 1;
+        let last = first | u32::MAX.checked_shr(bits.unwrap_or(32)).unwrap_or(0);
+        [first, last].map(Ipv4Addr::from)
+    }
+}
+
 /// One of the subnets of `size` addresses, in CIDR notation, and the gateway in it.
 fn subnet(n: u32, size: u32) -> (String, Ipv4Addr) {
     let first = u32::from(FIRST) + n % (ADDRESSES / size) * size;

@@ -66,6 +66,9 @@ impl Provision {
             // The work of the run may be in what its last sandbox has left.
             match make::look_for_left(&self.engine, &self.spec.labels).await? {
                 Some(left) => {
+                    // Services and builders of walls would keep its network.
+                    let others = reap::remove_others(&self.engine, &self.spec.labels, left.id());
+                    others.await?;
                     match make::revive(&self.engine, &self.spec, self.how(), left).await {
                         Ok(sandbox) => return Ok(Box::new(sandbox)),
                         // Only what is mounted outlives its container.

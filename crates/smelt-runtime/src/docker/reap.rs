@@ -8,8 +8,9 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, RemoveVolumeOptions, WaitContainerOptionsBuilder,
 };
 use futures::StreamExt;
+use futures::future::join_all;
 use smelt_core::id::{OwnerId, RunId};
-use smelt_core::port::Orphan;
+use smelt_core::port::{Labels, Orphan};
 use std::collections::{BTreeMap, HashMap};
 
 /// One thing of a run's.
@@ -115,6 +116,18 @@ pub(super) async fn remove_all(
         }
     }
     Ok(())
+}
+
+/// Removes the containers of one run but for `kept`.
+pub(super) async fn remove_others(
+    engine: &Engine,
+    labels: &Labels,
+    kept: &str,
+) -> Result<(), ApiError> {
+    let found = find(engine, &labels.owner, Some(&labels.run)).await?;
+    let others = found.iter().filter(|found| found.kind == Kind::Container && found.id != kept);
+    let removed = join_all(others.map(|found| remove_container(engine, &found.id))).await;
+    removed.into_iter().collect::<Result<Vec<_>, _>>().map(|_| ())
 }
 
 /// Kills the container and removes it with its own volumes; returns whether it was there.

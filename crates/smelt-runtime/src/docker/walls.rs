@@ -5,14 +5,14 @@
 //! the sandbox's network namespace, which may change routes and nothing else, shuts them off for
 //! good, with a packet filter behind them: the sandbox itself has no right to.
 
-use super::engine::{ApiError, Engine, labels_of, told};
+use super::engine::{ApiError, Engine, labels_of};
 use super::network::Network;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptions, StartContainerOptions,
-    WaitContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, CreateContainerOptions, InspectContainerOptions,
+    StartContainerOptions, WaitContainerOptionsBuilder,
 };
 use futures::{Stream, StreamExt};
 use smelt_core::port::Labels;
@@ -106,11 +106,15 @@ fn own_addresses(trie: &str) -> Vec<Ipv4Addr> {
 /// The routes to be made, as the script takes them, and what stays open all the same.
 fn routes(network: &Network, peers: Peers, around: &Surroundings) -> (Vec<String>, Vec<String>) {
     let Network { gateway, subnet, internal, .. } = network;
+    let mut own = vec![format!("unreachable {gateway}/32")];
+    if peers == Peers::Reached {
+        own.extend(network.broadcasts().map(|address| format!("dropped {address}/32")));
+        own.push(format!("direct {subnet}"));
+    }
     if *internal {
         // In halves: there may be a route to all of it already.
-        let all = ["unreachable 0.0.0.0/1", "unreachable 128.0.0.0/1"].map(String::from);
-        let peers = [format!("unreachable {gateway}/32"), format!("direct {subnet}")];
-        return (peers.into_iter().chain(all).collect(), Vec::new());
+        own.extend(["unreachable 0.0.0.0/1", "unreachable 128.0.0.0/1"].map(String::from));
+        return (own, Vec::new());
     }
     let (mut routes, mut gaps) = (Vec::new(), Vec::new());
     // While the gateway can still be looked up.
@@ -129,10 +133,7 @@ fn routes(network: &Network, peers: Peers, around: &Surroundings) -> (Vec<String
             gaps.push(format!("the resolver {resolver} can be reached, all of its ports"));
         }
     }
-    routes.push(format!("unreachable {gateway}/32"));
-    if peers == Peers::Reached {
-        routes.push(format!("direct {subnet}"));
-    }
+    routes.extend(own);
     routes.extend(SHUT_OFF.iter().map(|(range, bits)| format!("unreachable {range}/{bits}")));
     let public = around.own.iter().filter(|own| !own.is_loopback() && !is_shut_off(**own));
     routes.extend(public.map(|own| format!("unreachable {own}/32")));
@@ -194,10 +195,11 @@ fn failed(error: Error) -> ApiError {
 
 /// Puts the walls up around the sandbox, which runs; returns what they do not keep away.
 pub(super) async fn put_up(builder: Builder) -> Result<Vec<String>, ApiError> {
-    let Builder { engine, id, printed, mut gaps, .. } = builder;
+    let Builder { engine, id, sandbox, printed, mut gaps } = builder;
     let ended = match run(&engine, &id, printed).await {
+        Ok(code @ (0 | NO_TOOL | NO_FILTER)) => code,
         // What has ended needs none.
-        Err(error) if told(&error).contains("non running container") => 0,
+        _ if !is_running(&engine, &sandbox).await => 0,
         ended => ended.map_err(failed)?,
     };
     match ended {
@@ -226,6 +228,11 @@ pub(super) async fn put_up(builder: Builder) -> Result<Vec<String>, ApiError> {
         }
     }
     Ok(gaps)
+}
+
+async fn is_running(engine: &Engine, id: &str) -> bool {
+    let found = engine.api.inspect_container(id, None::<InspectContainerOptions>).await;
+    found.is_ok_and(|found| found.state.is_some_and(|state| state.running == Some(true)))
 }
 
 /// Runs the container until it says that it is done, or to its end, when the engine removes it;
@@ -309,8 +316,14 @@ mod tests {
     #[test]
     fn peers_are_reached_and_the_gateway_among_them_is_not() {
         let (routes, _) = routes(&network(), Peers::Reached, &Surroundings::default());
-        let start = ["unreachable 198.19.0.1/32", "direct 198.19.0.0/28", "unreachable 10.0.0.0/8"];
-        assert_eq!(routes[..3], start);
+        let start = [
+            "unreachable 198.19.0.1/32",
+            "dropped 198.19.0.0/32",
+            "dropped 198.19.0.15/32",
+            "direct 198.19.0.0/28",
+            "unreachable 10.0.0.0/8",
+        ];
+        assert_eq!(routes[..5], start);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 # Shuts ranges of addresses off, and says "up", or "up without a filter".
-# $@: "unreachable RANGE", "GATEWAY ADDRESS" for one that stays open, "direct RANGE" for one that is there already;
+# $@: "unreachable RANGE", "GATEWAY ADDRESS" for one that stays open, "direct RANGE" for one that is there already,
+# "dropped RANGE" for one that no route keeps away;
 # the first that fits an address decides
 #
 # Routes that lead nowhere say no at once, but only to who asks for a route: a socket that is bound to
@@ -37,7 +38,7 @@ if command -v perl >/dev/null 2>&1; then
 
         for (@walls) {
             my ($way, $range, $bits) = @$_;
-            next if $way eq "direct";
+            next if $way eq "direct" or $way eq "dropped";
             my $leads = $way ne "unreachable";
             my $route = pack "C8L", 2, $bits, 0, 0, 254, 3, 0, $leads ? 1 : 7, 0;
             $route .= attribute(1, inet_aton($range));
@@ -66,7 +67,7 @@ if command -v perl >/dev/null 2>&1; then
         }
         # A chain for what goes out, but not to the sandbox itself: its loopback device is the first.
         my @rules = (rule(1, expression("meta", number(1, 1), number(2, 5)), equals(pack "L", 1)));
-        push @rules, rule($_->[0] ne "unreachable" ? 1 : 0, destination(@$_[1, 2])) for @walls;
+        push @rules, rule($_->[0] =~ /^(unreachable|dropped)$/ ? 0 : 1, destination(@$_[1, 2])) for @walls;
         $rules[-1][1] |= 4;
         my $ipv4 = pack "CCn", 2, 0, 0;
         my $hook = nested(4, number(1, 3), number(2, 0));
@@ -85,6 +86,9 @@ for wall; do
     case $wall in
     unreachable*)
         ip route add unreachable "${wall#* }"
+        rules="$rules ip daddr ${wall#* } drop;"
+        ;;
+    dropped*)
         rules="$rules ip daddr ${wall#* } drop;"
         ;;
     direct*)

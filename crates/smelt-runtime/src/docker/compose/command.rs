@@ -149,7 +149,9 @@ impl Complaint {
     fn of(said: &[u8], status: &str) -> Self {
         let text = String::from_utf8_lossy(said);
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let last: Vec<_> = lines.filter(|line| !line.starts_with("Container ")).collect();
+        let progress = ["Container ", "Creating ", "Encountered errors"];
+        let is_progress = |line: &str| progress.iter().any(|start| line.starts_with(start));
+        let last: Vec<_> = lines.filter(|line| !is_progress(line)).collect();
         let last = &last[last.len().saturating_sub(3)..];
         match last.is_empty() {
             true => Self(format!("it ended with {status}")),

@@ -90,7 +90,7 @@ impl File<'_> {
 
     fn service(&self, service: &Service, image: &str) -> Value {
         let defaults = Resources::default();
-        let memory = service.mem_limit.unwrap_or(defaults.memory).bytes();
+        let memory = service.mem_limit.as_deref().map_or(defaults.memory, |limit| *limit).bytes();
         let cpu = i64::from(service.cpus.unwrap_or(defaults.cpu).millis()) * 1_000_000;
         let anonymous = |path: &str| json!({ "type": "volume", "target": path });
         let labels: Map<_, _> =
@@ -102,8 +102,8 @@ impl File<'_> {
             .collect();
         let mut written = json!({
             "image": image,
-            "command": service.command.as_ref().map(words),
-            "entrypoint": service.entrypoint.as_ref().map(words),
+            "command": service.command.as_deref().map(words),
+            "entrypoint": service.entrypoint.as_deref().map(words),
             "environment": environment,
             "healthcheck": service.healthcheck.as_ref().map(|check| json!({
                 "test": words(&check.test),
@@ -113,14 +113,14 @@ impl File<'_> {
                 "start_period": check.start_period,
             })),
             "user": service.user,
-            "working_dir": service.working_dir,
+            "working_dir": service.working_dir.as_deref(),
             "tmpfs": service.tmpfs.iter().map(|path| path.as_str()).collect::<Vec<_>>(),
             "volumes": service.volumes.iter().map(|path| anonymous(path)).collect::<Vec<_>>(),
             "expose": service.expose.iter().map(|port| &port.0).collect::<Vec<_>>(),
             "shm_size": service.shm_size.map(Size::bytes),
             "init": service.init.unwrap_or(true),
             "read_only": service.read_only,
-            "stop_signal": service.stop_signal,
+            "stop_signal": service.stop_signal.as_deref(),
             "labels": labels,
             "cap_drop": ["ALL"],
             "cap_add": OF_SERVICES,
@@ -227,7 +227,7 @@ fn without_nothing(value: Value) -> Value {
         Value::Object(map) => {
             let kept = map.into_iter().filter(|(key, value)| match value {
                 Value::Null => key == NETWORK,
-                Value::Array(list) => !list.is_empty() || key == "command",
+                Value::Array(list) => !list.is_empty() || key == "command" || key == "entrypoint",
                 Value::Object(map) => !map.is_empty(),
                 _ => true,
             });

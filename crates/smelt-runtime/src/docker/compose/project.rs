@@ -9,10 +9,10 @@ use crate::docker::engine::{ApiError, Engine, OWNER, RUN};
 use crate::docker::image::Image;
 use crate::docker::make::{self, How};
 use crate::docker::network::{self, Network, Plan};
-use crate::docker::provision::{Make, Provision};
+use crate::docker::provision::{Alone, Make, Provision};
 use crate::docker::sandbox::DockerSandbox;
 use crate::docker::user::{self, User};
-use crate::docker::walls::{self, Builder, Peers};
+use crate::docker::walls::{self, Builder, Peers, Rising};
 use async_trait::async_trait;
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::ListContainersOptionsBuilder;
@@ -41,6 +41,10 @@ impl Make for Project {
         provision: &Provision,
         image: &Image,
     ) -> Result<Box<dyn Sandbox>, SandboxError> {
+        if provision.again {
+            // For Smelt's own git, to collect the work: it needs no service.
+            return Alone.make(provision, image).await;
+        }
         let made = Making { project: self, provision, image, how: provision.how() };
         tokio::select! {
             made = made.carry_out() => Ok(Box::new(made?)),
@@ -77,28 +81,20 @@ impl Making<'_> {
             tokio::join!(make::start(engine, &made.agent), self.builders(&made));
         let (events, builders) = (events?, builders?);
         let ids = builders.iter().map(|builder| builder.id().to_owned()).collect();
-        // The sandbox's own walls go up while services start; theirs can't before.
         let (own, theirs): (Vec<_>, Vec<_>) =
             builders.into_iter().partition(|builder| builder.is_for(&made.agent));
-        let own = tokio::spawn(put_up_all(own));
+        let own = own.into_iter().map(|builder| tokio::spawn(walls::put_up(builder)));
+        let mut rising: Vec<_> = own.collect();
         let ready = services.ready(&self.provision.progress);
-        if let Err(error) = tokio::try_join!(services.start(&spec.services), ready) {
-            // What they have printed is gone with them.
-            services.tell_all(&self.provision.progress).await;
-            return Err(error);
+        match tokio::try_join!(services.start(&spec.services, theirs), ready) {
+            Ok((theirs, ())) => rising.extend(theirs),
+            Err(error) => {
+                // What they have printed is gone with them.
+                services.tell_all(&self.provision.progress).await;
+                return Err(error);
+            }
         }
-        let walls = tokio::spawn(async move {
-            let (own, theirs) = tokio::join!(own, put_up_all(theirs));
-            let own =
-                own.unwrap_or_else(|_| Ok(vec!["the sandbox's walls may not be up".into()]))?;
-            // What can't be given to one can't be given to any.
-            Ok(own.into_iter().chain(theirs?).fold(Vec::new(), |mut gaps: Vec<String>, gap| {
-                if !gaps.contains(&gap) {
-                    gaps.push(gap);
-                }
-                gaps
-            }))
-        });
+        let walls = tokio::spawn(all_up(rising));
         let online = made.network.is_some();
         let inner = DockerSandbox {
             engine: engine.clone(),
@@ -120,7 +116,7 @@ impl Making<'_> {
     /// A network for all of them; without services there need not be one.
     async fn network(&self) -> Result<Option<Network>, ApiError> {
         let Provision { engine, spec, .. } = self.provision;
-        let internal = spec.environment.network == Wish::None || self.how.offline;
+        let internal = spec.environment.network == Wish::None;
         if internal && spec.services.is_empty() {
             return Ok(None);
         }
@@ -255,9 +251,18 @@ impl Making<'_> {
     }
 }
 
-async fn put_up_all(builders: Vec<Builder>) -> Result<Vec<String>, ApiError> {
-    let gaps = join_all(builders.into_iter().map(walls::put_up)).await;
-    Ok(gaps.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
+/// Waits for all walls; what can't be given to one can't be given to any, and is told once.
+async fn all_up(rising: Vec<Rising>) -> Result<Vec<String>, ApiError> {
+    let mut gaps = Vec::new();
+    for up in join_all(rising).await {
+        let told = up.unwrap_or_else(|_| Ok(vec!["walls of the network may not be up".into()]))?;
+        for gap in told {
+            if !gaps.contains(&gap) {
+                gaps.push(gap);
+            }
+        }
+    }
+    Ok(gaps)
 }
 
 /// The run's containers, by their services.

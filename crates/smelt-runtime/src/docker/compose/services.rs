@@ -2,6 +2,8 @@
 
 use super::state::{State, States, advance, may_start, state_of};
 use crate::docker::engine::{ApiError, Engine, OWNER, RUN, told};
+use crate::docker::walls::{self, Builder, Rising};
+use bollard::container::LogOutput;
 use bollard::models::{ContainerInspectResponse, EventMessage};
 use bollard::query_parameters::{
     EventsOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder, StartContainerOptions,
@@ -31,11 +33,17 @@ const TELL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// Last lines of a service that are told when it fails.
 const LAST: usize = 3;
 
+/// Most of each of them, in characters.
+const LINE_MAX: usize = 200;
+
 /// Lines of one that are looked through for them.
 const LOOKED_THROUGH: &str = "20";
 
 /// Lines of each that are told where one of them could not be started.
 const TOLD: &str = "200";
+
+/// Pieces of output that are handed on together, at most.
+const PIECES: usize = 256;
 
 /// Most of what is read of that, in bytes.
 const SAID_MAX: usize = 1 << 20;
@@ -87,31 +95,50 @@ impl Services {
         &self.members
     }
 
-    /// Starts each when what it depends on is so far.
-    pub(super) async fn start(&self, services: &[Service]) -> Result<(), SandboxError> {
+    /// Starts each when what it depends on is so far, and has its walls put up at once. They rise on when
+    /// this returns.
+    pub(super) async fn start(
+        &self,
+        services: &[Service],
+        mut builders: Vec<Builder>,
+    ) -> Result<Vec<Rising>, SandboxError> {
         let mut states = self.states.subscribe();
         let mut left: Vec<_> = services.iter().collect();
+        let mut rising = Vec::new();
         while !left.is_empty() {
             let now = states.borrow_and_update().clone();
             let (ready, later): (Vec<_>, Vec<_>) =
                 left.into_iter().partition(|service| may_start(service, &now));
             let members = ready.iter().filter_map(|service| self.member(&service.name));
-            try_join_all(members.map(|member| self.start_one(member))).await?;
+            let starting: Vec<_> = members
+                .map(|member| {
+                    let own = builders.iter().position(|walls| walls.is_for(&member.container));
+                    self.start_one(member, own.map(|own| builders.swap_remove(own)))
+                })
+                .collect();
+            rising.extend(try_join_all(starting).await?.into_iter().flatten());
             left = later;
             if ready.is_empty() && states.changed().await.is_err() {
                 break;
             }
         }
-        Ok(())
+        Ok(rising)
     }
 
-    async fn start_one(&self, member: &Member) -> Result<(), SandboxError> {
-        let (name, id) = (&member.name, &member.container);
-        let started = self.engine.api.start_container(id, None::<StartContainerOptions>).await;
+    async fn start_one(
+        &self,
+        member: &Member,
+        builder: Option<Builder>,
+    ) -> Result<Option<Rising>, SandboxError> {
+        let Member { name, container } = member;
+        let started =
+            self.engine.api.start_container(container, None::<StartContainerOptions>).await;
         started.map_err(|error| {
             SandboxError::failed(format!("the service `{name}` can't be started"), told(&error))
         })?;
-        Ok(self.look_at(member).await?)
+        let rising = builder.map(|builder| tokio::spawn(walls::put_up(builder)));
+        self.look_at(member).await?;
+        Ok(rising)
     }
 
     /// Asks the engine how far all are: what was told before anybody listened is not told again.
@@ -221,16 +248,29 @@ impl Services {
     ) -> Result<(), SandboxError> {
         let Some(member) = self.member(name) else { return Ok(()) };
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).build();
-        let mut said = self.engine.api.logs(&member.container, Some(options));
-        while let Some(piece) = said.next().await {
-            let piece =
-                piece.map_err(|error| ApiError::new("reading what a service prints", error))?;
-            let stream = match &piece {
-                bollard::container::LogOutput::StdErr { .. } => OutputStream::Stderr,
-                _ => OutputStream::Stdout,
-            };
-            if output.write(stream, piece.as_ref()).await.is_break() {
-                break;
+        let said = self.engine.api.logs(&member.container, Some(options));
+        // What comes together goes together: each line for itself costs more than all that is done with it.
+        let mut said = std::pin::pin!(said.ready_chunks(PIECES));
+        while let Some(pieces) = said.next().await {
+            let mut gathered: Vec<(OutputStream, Vec<u8>)> = Vec::new();
+            for piece in pieces {
+                let failed = |error| ApiError::new("reading what a service prints", error);
+                let piece = piece.map_err(failed)?;
+                let stream = match &piece {
+                    LogOutput::StdErr { .. } => OutputStream::Stderr,
+                    _ => OutputStream::Stdout,
+                };
+                match gathered.last_mut() {
+                    Some((last, bytes)) if *last == stream => {
+                        bytes.extend_from_slice(piece.as_ref());
+                    }
+                    _ => gathered.push((stream, piece.as_ref().to_vec())),
+                }
+            }
+            for (stream, bytes) in gathered {
+                if output.write(stream, &bytes).await.is_break() {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -335,7 +375,10 @@ async fn follow<E: std::fmt::Display>(
             // What the event itself does not tell: whether there is a check, and why it has ended.
             Some("start" | "die" | "oom") => match inspect(&engine, &id).await {
                 Ok(found) => state_of(&found),
-                Err(error) => return tracing::warn!(%error, "a service is gone"),
+                Err(error) => {
+                    tracing::warn!(%error, "a service is gone");
+                    continue;
+                }
             },
             _ => None,
         };
@@ -372,7 +415,8 @@ fn lines(text: &str) -> Vec<String> {
 
 fn last_of(text: &str) -> Vec<String> {
     let lines = lines(text);
-    lines[lines.len().saturating_sub(LAST)..].to_vec()
+    let last = lines[lines.len().saturating_sub(LAST)..].iter();
+    last.map(|line| line.chars().take(LINE_MAX).collect()).collect()
 }
 
 /// What its last check has said.

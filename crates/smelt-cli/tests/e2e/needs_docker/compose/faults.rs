@@ -2,8 +2,8 @@
 
 use super::{POSTGRES, service};
 use crate::env::{Said, TestEnv, docker_things, session};
-use crate::needs_docker::docker;
-use crate::running::wait_until;
+use crate::needs_docker::{docker, kept};
+use crate::running::{Running, wait_until};
 use std::process::{Child, Stdio};
 
 /// Runs a job with `services`, which is to end with `code`.
@@ -121,5 +121,26 @@ fn after_kill_9_clean_removes_services_their_volumes_and_the_network() {
     let left = docker(&["volume", "ls", "-q"]);
     for volume in volumes.split_whitespace() {
         assert!(!left.contains(volume), "{volume} is left");
+    }
+}
+
+/// A service that works only once: what it finds from its first time ends it.
+const ONCE: &str = "test ! -e /data/seen || exit 9; touch /data/seen; echo up; sleep 600";
+
+#[test]
+fn a_sandbox_that_is_killed_or_removed_costs_no_work_whatever_its_services_do() {
+    for end in [&["kill"][..], &["rm", "-f"]] {
+        let env = super::env();
+        let repo = env.repo();
+        let agent = "echo work > work.txt; sync; echo ready; sleep 600";
+        let services = service("once", ONCE, "volumes = [\"/data\"]") + POSTGRES;
+        let manifest = env.manifest("job", agent, &(services + &session("one", "true", "")));
+        let running = Running::start(&env, &manifest);
+        docker(&[end, &[&running.container()]].concat());
+        let said = running.end().with_code(1);
+        tells(&said, "its container was ended from outside");
+        assert!(!said.stdout.contains("could not be removed"), "{}", said.stdout);
+        assert_eq!(kept(&env, &repo, "job", "work.txt"), "work");
+        env.nothing_is_left(&repo);
     }
 }

@@ -5,7 +5,7 @@ use crate::env::{amend, session};
 use crate::needs_docker::docker;
 use crate::running::Running;
 use serde_json::Value;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 /// Connects to the addresses that it is sent, one in a line, and answers how that went.
 const PROBE: &str = "exec perl -MIO::Socket::INET -e '$| = 1;
@@ -41,6 +41,31 @@ fn services_and_sandbox_reach_each_other_and_not_this_machine() {
     assert_eq!(report.matches(" shut").count(), 6, "{report}");
     assert!(report.contains("here probe:7000 REACHED\nthere probe:7000 REACHED"), "{report}");
     assert!(report.starts_with("here 198.19."), "{report}");
+    env.nothing_is_left(&repo);
+}
+
+#[test]
+fn this_machine_hears_nothing_that_is_sent_to_all() {
+    let heard = UdpSocket::bind("0.0.0.0:0").unwrap();
+    heard.set_nonblocking(true).unwrap();
+    let port = heard.local_addr().unwrap().port();
+    let env = super::env();
+    let repo = env.repo();
+    // To the last and the first address of each subnet that the network may be, as far as these are not
+    // the peers' own.
+    let agent = format!(
+        "perl -MSocket -e 'socket(my $s, PF_INET, SOCK_DGRAM, 0); setsockopt($s, SOL_SOCKET, SO_BROADCAST, 1);
+        open my $r, q(<), q(/proc/net/fib_trie); my ($own) = grep /^198/, map /(198[0-9.]+)/, <$r>;
+        my $n = unpack q(N), inet_aton($own);
+        for my $to ($n & ~15, $n | 15) {{ send $s, q(x), 0, pack_sockaddr_in({port}, pack q(N), $to) }}
+        print qq($own\n)' > sent.txt"
+    );
+    let services = service("web", "sleep 600", "");
+    let manifest =
+        env.manifest("job", &agent, &(services + &session("one", "grep -q ^198 sent.txt", "")));
+    env.run(&manifest).with_code(0);
+    let got = heard.recv(&mut [0; 64]);
+    assert!(got.is_err(), "a datagram came through");
     env.nothing_is_left(&repo);
 }
 
