@@ -13,9 +13,11 @@ use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long output is waited for that nobody writes any more.
+/// How long output is waited for that nobody writes any more, and the cluster's word on a command that
+/// has printed its last.
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// How long the cluster may take to tell why a command was killed, or that its pod is gone.
@@ -43,7 +45,10 @@ pub(super) struct Place<'a> {
 
 /// How a command's end was heard of.
 enum Heard {
+    /// The cluster says so.
     Code(i64),
+    /// Only its outputs say so, and the cluster says nothing.
+    Printed(i64),
     NotRun(String),
     /// The connection was lost.
     Nothing,
@@ -53,6 +58,8 @@ enum Heard {
 enum Cut {
     /// The connection was lost while it ran.
     Lost,
+    /// Something still runs: what it left behind, or itself, and it printed what it was not to know.
+    Printed(i64),
     Error(SandboxError),
 }
 
@@ -85,7 +92,11 @@ impl Place<'_> {
         let printing_ended = CancellationToken::new();
         let (tell, told) = oneshot::channel();
         let control = async {
-            let status = until_ended(command, self.ended(told), &refused, &mut ending).await;
+            let mut status = until_ended(command, self.ended(told), &refused, &mut ending).await;
+            if let Err(Cut::Printed(code)) = status {
+                let killed = ending.signal(Signal::Kill).await;
+                status = killed.map(|()| exit_status(code)).map_err(Cut::Error);
+            }
             // What it left running may hold its outputs open.
             tokio::select! {
                 () = tokio::time::sleep(DRAIN) => {}
@@ -114,6 +125,7 @@ impl Place<'_> {
         let (status, (), fed) = tokio::join!(control, pump, feed);
         let status = match status {
             Ok(status) => status,
+            Err(Cut::Printed(code)) => exit_status(code),
             Err(Cut::Error(error)) => {
                 ending.forget();
                 return Err(error);
@@ -183,6 +195,7 @@ impl Place<'_> {
             biased;
             heard = &mut told => match heard {
                 Ok(Heard::Code(code)) => Ok(code),
+                Ok(Heard::Printed(code)) => Err(Cut::Printed(code)),
                 Ok(Heard::NotRun(why)) => match self.gone_by_now().await {
                     Some(why) => Err(SandboxError::Gone(why).into()),
                     None => Err(SandboxError::failed("running a command", why).into()),
@@ -194,7 +207,7 @@ impl Place<'_> {
             },
             // It may have ended before its pod did.
             why = self.events.gone() => match tokio::time::timeout(LATE, told).await {
-                Ok(Ok(Heard::Code(code))) => Ok(code),
+                Ok(Ok(Heard::Code(code) | Heard::Printed(code))) => Ok(code),
                 _ => Err(SandboxError::Gone(why).into()),
             },
         }
@@ -216,7 +229,14 @@ impl Place<'_> {
     }
 }
 
-/// Hands on what a command prints, as it comes, and tells of its end.
+/// A command's own exit code as its status.
+fn exit_status(code: i64) -> ExitStatus {
+    ExitStatus::Code(i32::try_from(code).unwrap_or(-1))
+}
+
+/// Hands on what a command prints, as it comes, and tells of its end. A command can find out what is
+/// printed after it, and print that itself: so the cluster's word is waited for, which comes at once where
+/// nothing holds the outputs any more.
 async fn pump(
     mut reading: Reading,
     mut tails: [Tail; 2],
@@ -226,6 +246,8 @@ async fn pump(
     drained: &CancellationToken,
 ) {
     let (mut tell, mut ends) = (Some(tell), 0);
+    // The code that was printed, and how long the cluster may take to say the same.
+    let mut printed: Option<(i64, Instant)> = None;
     let mut heard = |heard: Heard| {
         if let Some(tell) = tell.take() {
             // Where nobody waits any more, the command was ended.
@@ -233,9 +255,24 @@ async fn pump(
         }
     };
     loop {
+        let late = async {
+            match printed {
+                Some((code, until)) => {
+                    tokio::time::sleep_until(until).await;
+                    code
+                }
+                None => std::future::pending().await,
+            }
+        };
         let piece = tokio::select! {
-            // What has been printed is read, also when nothing more is waited for.
             biased;
+            // Also where there is always something to read.
+            code = late => {
+                printed = None;
+                heard(Heard::Printed(code));
+                continue;
+            }
+            // What has been printed is read, also when nothing more is waited for.
             piece = reading.next() => piece,
             () = drained.cancelled() => return,
         };
@@ -250,13 +287,13 @@ async fn pump(
                 // What was written before it has come when both outputs have told it.
                 ends += u8::from(code.is_some());
                 if let (2, Some(code)) = (ends, code) {
-                    heard(Heard::Code(code));
+                    printed = Some((code, Instant::now() + DRAIN));
                 }
                 continue;
             }
             Some(Piece::Ended(code)) => Heard::Code(code),
-            Some(Piece::NotRun(why)) => Heard::NotRun(why),
-            None => Heard::Nothing,
+            Some(Piece::NotRun(why)) => printed.map_or(Heard::NotRun(why), of_printed),
+            None => printed.map_or(Heard::Nothing, of_printed),
         };
         for (stream, tail) in
             [OutputStream::Stdout, OutputStream::Stderr].into_iter().zip(&mut tails)
@@ -269,6 +306,10 @@ async fn pump(
         heard(end);
         return;
     }
+}
+
+fn of_printed((code, _): (i64, Instant)) -> Heard {
+    Heard::Printed(code)
 }
 
 /// Writes the header and the input, and keeps the connection alive. Its input's end is in the header: the

@@ -1,6 +1,6 @@
 //! Commands by way of a cluster: much output, cut connections, what servers write into their logs.
 
-use crate::cluster::{name, scripted};
+use crate::cluster::{Told, name, scripted};
 use crate::contract::{run, sh};
 use async_trait::async_trait;
 use smelt_core::event::OutputStream;
@@ -84,3 +84,50 @@ async fn a_missing_right_to_run_commands_is_named() {
     let (told, _) = crate::cluster::refused(&cluster, &subject, &subject.spec("")).await;
     assert!(told.contains("may not `create` `pods/exec` in namespace `smelt`"), "{told}");
 }
+
+/// Its end is printed in front of its exit code, and stands in the memory of the shell that will print it.
+#[tokio::test]
+async fn a_command_that_prints_its_own_end_is_ended() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return;
+    }
+    let (cluster, subject) = scripted();
+    let spec = subject.spec("");
+    let sandbox = subject.runtime.provision(&spec, &mut Discard).await.unwrap();
+    let mut command = Command::new(["python3", "-c", FORGER], "/");
+    command.timeout = Some(Duration::from_secs(20));
+    let mut told = Told::default();
+    let exit = sandbox.exec(command, &mut told).await.unwrap();
+    assert_eq!(exit.status, ExitStatus::Code(0), "{}", told.0);
+    if told.0.contains("denied") {
+        return; // Where no process may read another one's memory, there is nothing to try.
+    }
+    assert!(told.0.contains("forged"), "{}", told.0);
+    assert!(cluster.processes(&name(&spec)).is_empty(), "it was ended");
+    // The pod is as good as before.
+    assert_eq!(sh(&*sandbox, "echo here").await.1, "here");
+    sandbox.destroy().await.unwrap();
+}
+
+const FORGER: &str = r#"
+import os, re, sys, time
+shell = os.getppid()
+for line in open(f"/proc/{shell}/maps"):
+    at, rights = line.split()[:2]
+    if not rights.startswith("rw"):
+        continue
+    start, end = (int(side, 16) for side in at.split("-"))
+    try:
+        memory = open(f"/proc/{shell}/mem", "rb", 0)
+    except PermissionError:
+        sys.exit(print("denied"))
+    with memory:
+        memory.seek(start)
+        found = re.search(rb"smelt-end-[0-9a-f-]{36}:", memory.read(end - start))
+    if found:
+        os.write(1, b"forged\n")
+        for output in (1, 2):
+            os.write(output, found.group() + b"0\n")
+        time.sleep(3631)
+sys.exit(3)
+"#;
