@@ -18,8 +18,11 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a cluster that can't be reached is asked again to end what nobody waits for.
 const PERSISTENCE: Duration = Duration::from_secs(600);
 
-/// How long it takes until a connection that could not be made is tried again.
+/// How long it takes until what did not work is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// How often a pod may answer that it can't run what looks for processes.
+const REFUSALS: u32 = 3;
 
 /// The way to end one command. Whoever loses interest in it ends it.
 pub(super) struct Ending {
@@ -44,6 +47,11 @@ impl Ending {
             runtime.spawn(async move {
                 let sent = send(&target, Signal::Kill, &mark, PERSISTENCE).await;
                 tracing::debug!(?sent, "a command that was given up");
+                if sent == Sent::SomeLeft
+                    && let Err(error) = delete(&target).await
+                {
+                    tracing::warn!(%error, "a pod whose command could not be ended");
+                }
             });
         }
     }
@@ -59,8 +67,7 @@ impl Ends for Ending {
             _ if signal == Signal::Term => Ok(()),
             Sent::SomeLeft => {
                 tracing::debug!("a command could not be ended by itself");
-                let Target { cluster, namespace, pod } = &self.target;
-                reap::delete_pod(cluster, namespace, pod, None).await
+                delete(&self.target).await
             }
             Sent::NotAsked => {
                 self.try_further();
@@ -79,6 +86,11 @@ impl Drop for Ending {
     }
 }
 
+/// Deletes the pod, and everything that runs in it with it.
+async fn delete(Target { cluster, namespace, pod }: &Target) -> Result<(), SandboxError> {
+    reap::delete_pod(cluster, namespace, pod, None).await
+}
+
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
@@ -89,29 +101,50 @@ enum Sent {
     NotAsked,
 }
 
+/// What came of one look.
+enum Look {
+    /// What looked for them ended with this code.
+    Ended(i64),
+    /// The cluster answered, and could not run it: there may be no room for one more process.
+    Refused,
+    /// The pod could not be asked.
+    NotAsked,
+}
+
 /// Looks for the processes from inside, and asks again where the pod can't be asked.
 async fn send(target: &Target, signal: Signal, mark: &str, deadline: Duration) -> Sent {
     let until = Instant::now() + deadline;
+    let mut refusals = 0;
     loop {
         match look(target, signal, mark).await {
-            Some(0) => return Sent::AllEnded,
-            Some(_) => return Sent::SomeLeft,
-            None if Instant::now() >= until => return Sent::NotAsked,
-            None => tokio::time::sleep(AGAIN).await,
+            Look::Ended(0) => return Sent::AllEnded,
+            Look::Ended(_) => return Sent::SomeLeft,
+            Look::Refused => {
+                refusals += 1;
+                if refusals >= REFUSALS {
+                    return Sent::SomeLeft;
+                }
+            }
+            Look::NotAsked if Instant::now() >= until => return Sent::NotAsked,
+            Look::NotAsked => {}
         }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
-/// `None` where the pod could not be asked.
-async fn look(target: &Target, signal: Signal, mark: &str) -> Option<i64> {
+async fn look(target: &Target, signal: Signal, mark: &str) -> Look {
     let attached = target.attach(&["sh", "-c", SCRIPT], false);
-    let (mut reading, mut writing) = match timeout(DEADLINE, attached).await.ok()? {
+    let Ok(attached) = timeout(DEADLINE, attached).await else { return Look::NotAsked };
+    let (mut reading, mut writing) = match attached {
         Ok(attached) => attached,
-        // A pod that is not there runs nothing.
-        Err(error) if super::error::status(&error) == Some(404) => return Some(0),
         Err(error) => {
             tracing::debug!(%error, "ending a command");
-            return None;
+            return match super::error::status(&error) {
+                // A pod that is not there runs nothing.
+                Some(404) => Look::Ended(0),
+                Some(500..) => Look::Refused,
+                _ => Look::NotAsked,
+            };
         }
     };
     let header = Header {
@@ -122,17 +155,20 @@ async fn look(target: &Target, signal: Signal, mark: &str) -> Option<i64> {
         end: "",
     };
     let looked = async {
-        writing.input(header.line().as_bytes()).await.ok()?;
+        if writing.input(header.line().as_bytes()).await.is_err() {
+            return Look::NotAsked;
+        }
         loop {
-            match reading.next().await? {
-                Piece::Output(_, said) => tracing::debug!(?said, "ending a command"),
-                Piece::Ended(code) => return Some(code),
-                Piece::NotRun(why) => {
+            match reading.next().await {
+                Some(Piece::Output(_, said)) => tracing::debug!(?said, "ending a command"),
+                Some(Piece::Ended(code)) => return Look::Ended(code),
+                Some(Piece::NotRun(why)) => {
                     tracing::debug!(why, "ending a command");
-                    return None;
+                    return Look::Refused;
                 }
+                None => return Look::NotAsked,
             }
         }
     };
-    timeout(DEADLINE, looked).await.unwrap_or(Some(1))
+    timeout(DEADLINE, looked).await.unwrap_or(Look::Ended(1))
 }

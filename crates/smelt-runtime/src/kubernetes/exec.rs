@@ -56,8 +56,8 @@ enum Heard {
 
 /// Why a command has no exit status.
 enum Cut {
-    /// The connection was lost while it ran.
-    Lost,
+    /// Nothing is heard of it any more, for this reason; it may run.
+    Unheard(SandboxError),
     /// Something still runs: what it left behind, or itself, and it printed what it was not to know.
     Printed(i64),
     Error(SandboxError),
@@ -130,15 +130,12 @@ impl Place<'_> {
                 ending.forget();
                 return Err(error);
             }
-            Err(Cut::Lost) => {
+            Err(Cut::Unheard(why)) => {
                 // Nobody would hear of its end. Where it can't be ended now, that is tried further.
                 let killed = ending.signal(Signal::Kill).await;
-                tracing::debug!(?killed, "a command whose connection was lost");
+                tracing::debug!(?killed, "a command that nothing is heard of any more");
                 ending.forget();
-                return Err(SandboxError::failed(
-                    "running a command",
-                    "the connection to the cluster was lost while it ran",
-                ));
+                return Err(why);
             }
         };
         ending.forget();
@@ -198,11 +195,14 @@ impl Place<'_> {
                 Ok(Heard::Printed(code)) => Err(Cut::Printed(code)),
                 Ok(Heard::NotRun(why)) => match self.gone_by_now().await {
                     Some(why) => Err(SandboxError::Gone(why).into()),
-                    None => Err(SandboxError::failed("running a command", why).into()),
+                    None => Err(Cut::Unheard(SandboxError::failed("running a command", why))),
                 },
                 Ok(Heard::Nothing) | Err(_) => match self.gone_by_now().await {
                     Some(why) => Err(SandboxError::Gone(why).into()),
-                    None => Err(Cut::Lost),
+                    None => {
+                        let why = "the connection to the cluster was lost while it ran";
+                        Err(Cut::Unheard(SandboxError::failed("running a command", why)))
+                    }
                 },
             },
             // It may have ended before its pod did.

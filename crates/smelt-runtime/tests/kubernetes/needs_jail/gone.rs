@@ -2,7 +2,7 @@
 
 use crate::cluster::{name, scripted};
 use smelt_core::port::{Command, Discard, ExitStatus, SandboxError};
-use smelt_testing_kubernetes::PodEnd;
+use smelt_testing_kubernetes::{Fault, PodEnd};
 use std::time::Duration;
 
 /// What becomes of a command while its pod ends in this way, and of the next one.
@@ -74,4 +74,35 @@ async fn a_pod_whose_time_is_up_says_so() {
     let (first, next) = ended(PodEnd::DeadlineExceeded).await;
     let why = "its pod's time was up";
     assert_eq!((first, next.as_str()), (Err(why.into()), why));
+}
+
+/// Where there is no room for one more process, nothing can look for those of a command.
+#[tokio::test]
+async fn a_command_that_can_not_be_ended_takes_its_pod_along() {
+    for given_up in [false, true] {
+        let (cluster, subject) = scripted();
+        let spec = subject.spec("");
+        let sandbox = subject.runtime.provision(&spec, &mut Discard).await.unwrap();
+        let mut command = Command::shell("sleep 3641", [], "/");
+        command.timeout = Some(Duration::from_secs(if given_up { 600 } else { 1 }));
+        let full = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            cluster.fault(Fault::status("*", "/exec", 500).times(u32::MAX));
+        };
+        let mut output = Discard;
+        if given_up {
+            let command = sandbox.exec(command, &mut output);
+            let command = tokio::time::timeout(Duration::from_secs(1), command);
+            assert!(tokio::join!(full, command).1.is_err());
+        } else {
+            let ((), exit) = tokio::join!(full, sandbox.exec(command, &mut output));
+            assert_eq!(exit.unwrap().status, ExitStatus::TimedOut);
+        }
+        let since = std::time::Instant::now();
+        while !cluster.pods().is_empty() {
+            assert!(since.elapsed() < Duration::from_secs(8), "the pod is deleted");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        sandbox.destroy().await.unwrap();
+    }
 }
