@@ -104,7 +104,11 @@ async fn follow(
         match next {
             Ok(Some(pod)) if uid.is_none_or(|uid| pod.metadata.uid.as_deref() == Some(uid)) => {
                 let state = state::of(&pod);
-                told.send_modify(|seen| take(state, seen));
+                told.send_modify(|seen| {
+                    // It is let again: credentials are renewed, and servers start anew.
+                    seen.denied = None;
+                    take(state, seen);
+                });
             }
             // Another one of the same name is not the same.
             Ok(_) => {
@@ -152,4 +156,21 @@ fn is_denied(error: &watcher::Error) -> bool {
         return false;
     };
     matches!(status(error), Some(401 | 403))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    #[tokio::test]
+    async fn a_watch_that_is_denied_once_may_be_let_again() {
+        let status = Status { code: 401, ..Status::failure("", "Unauthorized") };
+        let denied = watcher::Error::WatchStartFailed(kube::Error::Api(status.boxed()));
+        let (told, seen) = watch::channel(Seen::default());
+        follow(futures::stream::iter([Err(denied)]), None, &told).await;
+        assert!(seen.borrow().denied("x").is_some());
+        follow(futures::stream::iter([Ok(Some(Pod::default()))]), None, &told).await;
+        assert!(seen.borrow().denied("x").is_none() && !seen.borrow().deleted);
+    }
 }
