@@ -11,14 +11,17 @@ use smelt_core::manifest::Network;
 use smelt_core::port::SandboxSpec;
 
 /// Where no sandbox goes: private, shared and link-local networks (with the clouds' metadata addresses),
-/// and those for measuring. RFC 1918, 6598, 3927, 2544.
-const CLOSED: [&str; 6] = [
+/// those for measuring, and all that are no host's own (many, reserved, broadcast). RFC 1918, 6598, 3927,
+/// 2544, 1112. Azure's machines ask a public address for their secrets.
+const CLOSED: [&str; 8] = [
     "10.0.0.0/8",
     "100.64.0.0/10",
+    "168.63.129.16/32",
     "169.254.0.0/16",
     "172.16.0.0/12",
     "192.168.0.0/16",
     "198.18.0.0/15",
+    "224.0.0.0/3",
 ];
 
 /// The policy for the pod of `spec`.
