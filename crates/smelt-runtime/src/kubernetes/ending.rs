@@ -155,7 +155,11 @@ async fn look(target: &Target, signal: Signal, mark: &str) -> Look {
         end: "",
     };
     let looked = async {
-        if writing.input(header.line().as_bytes()).await.is_err() {
+        let sent = match header.line() {
+            Ok(line) => writing.input(line.as_bytes()).await.is_ok(),
+            Err(_) => false,
+        };
+        if !sent {
             return Look::NotAsked;
         }
         loop {

@@ -85,7 +85,7 @@ impl Place<'_> {
     ) -> Result<Exit, SandboxError> {
         let (mark, end) = (uuid::Uuid::new_v4().to_string(), uuid::Uuid::new_v4().to_string());
         let end = format!("smelt-end-{end}:");
-        let line = self.header(command, &mark, &end, input.as_ref().map(|(length, _)| *length));
+        let line = self.header(command, &mark, &end, input.as_ref().map(|(length, _)| *length))?;
         let (reading, writing) = self.attach().await?;
         let mut ending = Ending::of(self.target, &mark);
         let (refused, drained) = (CancellationToken::new(), CancellationToken::new());
@@ -143,7 +143,13 @@ impl Place<'_> {
         self.judge(status).await
     }
 
-    fn header(&self, command: &Command, mark: &str, end: &str, input: Option<u64>) -> String {
+    fn header(
+        &self,
+        command: &Command,
+        mark: &str,
+        end: &str,
+        input: Option<u64>,
+    ) -> Result<String, SandboxError> {
         let own = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let given = command.env.iter().map(|(name, value)| (name.as_str(), value.expose()));
         let header = Header {

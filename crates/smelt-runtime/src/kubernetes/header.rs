@@ -3,6 +3,7 @@
 //! command itself is the first line of its input.
 
 use bytes::Bytes;
+use smelt_core::port::SandboxError;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -27,14 +28,18 @@ impl Header<'_> {
     /// The line, with its end. A shell runs the command, so that a program that is not there ends with 127
     /// and nothing else; and so that one process of the session keeps its mark, whatever its others do with
     /// their environment. It outlives being asked to end: the command is to have the last word.
-    pub(super) fn line(&self) -> String {
+    ///
+    /// A variable that is the shell's own alone (`UID` of bash) stays as it is. What no process can be given
+    /// is refused.
+    pub(super) fn line(&self) -> Result<String, SandboxError> {
+        self.check()?;
         let mut line = String::from("unset smelt_line; ");
         for (name, value) in &self.env {
-            line.push_str("export ");
+            line.push_str("command export ");
             line.push_str(name);
             line.push('=');
             quote(value, &mut line);
-            line.push_str("; ");
+            line.push_str(" 2>/dev/null || :; ");
         }
         line.push_str("cd -- ");
         quote(&self.folder.to_string_lossy(), &mut line);
@@ -57,7 +62,24 @@ impl Header<'_> {
             line.push_str(&format!(" \"$smelt_code\"{output}; "));
         }
         line.push_str("exit \"$smelt_code\"\n");
-        line
+        Ok(line)
+    }
+
+    /// Whether a process can be given all of it. What holds the zero is not told: it may be a secret.
+    fn check(&self) -> Result<(), SandboxError> {
+        let refused = |what: &str| {
+            SandboxError::failed("running a command", format!("{what} has a zero byte in it"))
+        };
+        for (name, value) in &self.env {
+            if value.contains('\0') {
+                return Err(refused(&format!("the variable `{name}`")));
+            }
+        }
+        match self.argv.iter().any(|word| word.contains('\0')) {
+            true => Err(refused("one of its words")),
+            false if self.folder.to_string_lossy().contains('\0') => Err(refused("its folder")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -68,8 +90,6 @@ fn quote(text: &str, into: &mut String) {
         match c {
             '\'' => into.push_str("'\\''"),
             '\n' => into.push_str("'\"$smelt_n\"'"),
-            // No process can be given one.
-            '\0' => {}
             other => into.push(other),
         }
     }
@@ -142,14 +162,20 @@ mod tests {
 
     /// Runs a header by the shell of this machine, with `input` after it.
     fn run(header: &Header<'_>, input: &[u8]) -> (Vec<u8>, Vec<u8>, i64) {
-        let mut child = Command::new("sh")
+        run_by("sh", header, input)
+    }
+
+    fn run_by(shell: &str, header: &Header<'_>, input: &[u8]) -> (Vec<u8>, Vec<u8>, i64) {
+        let mut child = Command::new(shell)
             .args(["-c", SCRIPT])
+            // bash is then as where it is called `sh`.
+            .env("POSIXLY_CORRECT", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let line = header.line();
+        let line = header.line().unwrap();
         assert_eq!(line.matches('\n').count(), 1);
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(line.as_bytes()).unwrap();
@@ -178,6 +204,33 @@ mod tests {
         header.env.insert("ODD", odd);
         header.folder = Path::new("/tmp");
         assert_eq!(run(&header, b""), (format!("{odd}|{odd}|/tmp\n").into_bytes(), Vec::new(), 0));
+    }
+
+    #[test]
+    fn a_variable_that_a_shell_does_not_give_away_costs_no_other() {
+        for shell in ["sh", "bash"] {
+            if Command::new(shell).args(["-c", ":"]).output().is_err() {
+                continue;
+            }
+            let mut header = header(&["sh", "-c", "printf '%s|%s' \"$A\" \"$Z\""], None);
+            header.env = [("A", "a  b"), ("UID", "7"), ("SHELLOPTS", "x"), ("Z", "~")].into();
+            assert_eq!(run_by(shell, &header, b""), (b"a  b|~".to_vec(), Vec::new(), 0), "{shell}");
+        }
+    }
+
+    #[test]
+    fn what_no_process_can_be_given_is_refused() {
+        let refused = |header: &Header<'_>| {
+            let error = header.line().unwrap_err();
+            std::error::Error::source(&error).unwrap().to_string()
+        };
+        let mut given = header(&["true"], None);
+        given.env.insert("TOKEN", "s3c\0ret");
+        assert_eq!(refused(&given), "the variable `TOKEN` has a zero byte in it");
+        assert_eq!(
+            refused(&header(&["echo", "\0"], None)),
+            "one of its words has a zero byte in it"
+        );
     }
 
     #[test]
