@@ -1,7 +1,7 @@
 //! Whether the cluster can be used: the kubeconfig, the way there, each right that is needed.
 
 use super::config::{Cluster, KubernetesConfig};
-use super::error::{Ask, explain, may_not};
+use super::error::{Ask, answered, explain, may_not};
 use super::reap::POLICIES;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -134,7 +134,7 @@ async fn may(
         ..SelfSubjectAccessReview::default()
     };
     let reviews: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
-    let answer = reviews.create(&PostParams::default(), &review).await?;
+    let answer = answered(reviews.create(&PostParams::default(), &review)).await?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 

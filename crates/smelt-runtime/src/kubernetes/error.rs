@@ -3,6 +3,7 @@
 use kube::Error;
 use smelt_core::port::SandboxError;
 use smelt_core::text::clean_inline;
+use std::time::Duration;
 
 /// Name of the runtime in messages.
 const RUNTIME: &str = "kubernetes";
@@ -31,6 +32,27 @@ pub(super) fn unsupported(what: impl Into<String>) -> SandboxError {
 /// It can't be used now.
 pub(super) fn unavailable(message: impl Into<String>, hint: impl Into<String>) -> SandboxError {
     SandboxError::Unavailable { message: message.into(), hint: Some(hint.into()) }
+}
+
+/// How long the cluster may take to answer a call.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// It has not answered a call in time.
+#[derive(Debug)]
+struct Late;
+
+impl std::fmt::Display for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the cluster does not answer")
+    }
+}
+
+impl std::error::Error for Late {}
+
+/// What the cluster answers, in time: a connection may be dead and not show it.
+pub(super) async fn answered<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let answer = tokio::time::timeout(DEADLINE, call).await;
+    answer.unwrap_or_else(|_| Err(Error::Service(Box::new(Late))))
 }
 
 /// HTTP status that the cluster answered with.
@@ -62,6 +84,10 @@ pub(super) fn explain(what: &str, ask: Ask<'_>, error: Error) -> SandboxError {
         (Some(_), Error::Api(said)) => {
             SandboxError::failed(what, clean_inline(&said.message).into_owned())
         }
+        (None, Error::Service(why)) if why.is::<Late>() => unavailable(
+            format!("{what}: {Late}"),
+            "see whether `kubectl version` works with the same kubeconfig and context",
+        ),
         (None, Error::HyperError(_) | Error::Service(_) | Error::ReadEvents(_)) => unavailable(
             format!("{what}: the cluster can't be reached: {}", chain(&error)),
             "see whether `kubectl version` works with the same kubeconfig and context",
@@ -127,6 +153,14 @@ mod tests {
         let status = Status { code, ..Status::failure(message, "Forbidden") };
         let ask = Ask::of("create", "pods/exec", "x");
         explain("making the pod", ask, Error::Api(status.boxed())).to_string()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_does_not_answer_is_said_not_to() {
+        let late = answered(std::future::pending::<Result<(), Error>>()).await.unwrap_err();
+        let told = explain("making the pod", Ask::of("create", "pods", "x"), late);
+        let SandboxError::Unavailable { message, .. } = told else { panic!("{told}") };
+        assert_eq!(message, "making the pod: the cluster does not answer");
     }
 
     #[test]

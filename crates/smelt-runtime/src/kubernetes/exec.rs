@@ -1,6 +1,6 @@
 //! One command in a pod from its start to its end: its input, its two outputs, its timeout.
 
-use super::attach::{Piece, Reading, Target, Writing};
+use super::attach::{KEEP_ALIVE, Piece, Reading, Target, Writing};
 use super::ending::Ending;
 use super::error::{Ask, explain, status};
 use super::events::Events;
@@ -22,9 +22,6 @@ const DRAIN: Duration = Duration::from_millis(500);
 
 /// How long the cluster may take to tell why a command was killed, or that its pod is gone.
 const LATE: Duration = Duration::from_millis(800);
-
-/// How often the connection is kept alive; proxies end it after a minute or more.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Exit code of what SIGKILL has ended.
 const KILLED: ExitStatus = ExitStatus::Code(137);
@@ -339,8 +336,8 @@ async fn feed(mut writing: Writing, line: &str, input: Input<'_>) -> io::Result<
     }
     // What can't be written any more is for the reading side to tell.
     while sent.is_ok() {
-        tokio::time::sleep(KEEP_ALIVE).await;
         sent = writing.keep_alive().await;
+        tokio::time::sleep(KEEP_ALIVE).await;
     }
     std::future::pending().await
 }

@@ -3,7 +3,7 @@
 
 use super::attach::Target;
 use super::config::Cluster;
-use super::error::{Ask, explain, status, unavailable};
+use super::error::{Ask, answered, explain, status, unavailable};
 use super::events::Events;
 use super::labels::{are_of, name_of};
 use super::pod::{HOME, ROOT};
@@ -108,13 +108,13 @@ impl Provision {
             explain("making the network policy", ask, error)
         };
         self.asked.policy.store(true, Relaxed);
-        let mut made = policies.create(&PostParams::default(), &self.policy).await;
+        let mut made = answered(policies.create(&PostParams::default(), &self.policy)).await;
         if is_taken(&made) {
             if self.has_policy(&policies).await {
                 self.asked.policy.store(false, Relaxed);
                 return Ok(None);
             }
-            made = policies.create(&PostParams::default(), &self.policy).await;
+            made = answered(policies.create(&PostParams::default(), &self.policy)).await;
         }
         match made {
             Ok(_) => Ok(None),
@@ -137,7 +137,7 @@ impl Provision {
     async fn has_policy(&self, policies: &Api<NetworkPolicy>) -> bool {
         let labels = &self.spec.labels;
         let selector = super::labels::selector(&labels.owner, Some(&labels.run));
-        let listed = policies.list(&ListParams::default().labels(&selector)).await;
+        let listed = answered(policies.list(&ListParams::default().labels(&selector))).await;
         listed.is_ok_and(|listed| !listed.items.is_empty())
     }
 
@@ -147,13 +147,13 @@ impl Provision {
         let failed =
             |verb, error| explain("making the pod", Ask::of(verb, "pods", &self.namespace), error);
         self.asked.pod.store(true, Relaxed);
-        let made = pods.create(&PostParams::default(), &self.pod).await;
+        let made = answered(pods.create(&PostParams::default(), &self.pod)).await;
         if !is_taken(&made) {
             return made.map_err(|error| failed("create", error));
         }
         self.asked.pod.store(false, Relaxed);
         let name = name_of(&self.spec.labels.run);
-        let there = pods.get_opt(&name).await.map_err(|error| failed("get", error))?;
+        let there = answered(pods.get_opt(&name)).await.map_err(|error| failed("get", error))?;
         if let Some(pod) = there {
             if !are_of(pod.metadata.labels.as_ref(), &self.spec.labels) {
                 return Err(self.foreign("pod"));
@@ -168,7 +168,7 @@ impl Provision {
             reap::in_time(events.deleted()).await?;
         }
         self.asked.pod.store(true, Relaxed);
-        let again = pods.create(&PostParams::default(), &self.pod).await;
+        let again = answered(pods.create(&PostParams::default(), &self.pod)).await;
         again.map_err(|error| failed("create", error))
     }
 

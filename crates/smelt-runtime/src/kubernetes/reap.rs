@@ -1,7 +1,7 @@
 //! Finding and removing what runs have made, by its labels.
 
 use super::config::Cluster;
-use super::error::{Ask, explain, status};
+use super::error::{Ask, answered, explain, status};
 use super::events::Events;
 use super::labels::{RUN, selector};
 use k8s_openapi::api::core::v1::Pod;
@@ -54,7 +54,8 @@ pub(super) async fn find(
         ),
         None => (Api::all(cluster.client.clone()), Api::all(cluster.client.clone())),
     };
-    let (pods, policies) = tokio::join!(pods.list(&params), policies.list(&params));
+    let (pods, policies) =
+        tokio::join!(answered(pods.list(&params)), answered(policies.list(&params)));
     let mut found: Vec<_> = pods?
         .items
         .into_iter()
@@ -143,7 +144,7 @@ pub(super) async fn delete_pod(
     let mut params = DeleteParams::default().grace_period(0);
     params.preconditions =
         uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None });
-    match pods.delete(name, &params).await {
+    match answered(pods.delete(name, &params)).await {
         Ok(_) => Ok(()),
         // Another one has its name now.
         Err(error) if matches!(status(&error), Some(404 | 409)) => Ok(()),
@@ -158,7 +159,7 @@ pub(super) async fn delete_policy(
     name: &str,
 ) -> Result<(), SandboxError> {
     let policies: Api<NetworkPolicy> = Api::namespaced(cluster.client.clone(), namespace);
-    match policies.delete(name, &DeleteParams::default()).await {
+    match answered(policies.delete(name, &DeleteParams::default())).await {
         Ok(_) => Ok(()),
         Err(error) if matches!(status(&error), Some(403 | 404)) => Ok(()),
         Err(error) => {

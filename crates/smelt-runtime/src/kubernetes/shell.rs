@@ -1,17 +1,13 @@
 //! A shell for a person, in a pod that another process of Smelt uses.
 
-use super::attach::{Piece, Target, Writing};
+use super::attach::{KEEP_ALIVE, Piece, Target, Writing};
 use super::error::{Ask, explain};
 use super::pod::ROOT;
 use smelt_core::event::OutputStream;
 use smelt_core::port::{SandboxError, Shell, TerminalSize};
 use std::path::Path;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Error;
-
-/// How often the connection is kept alive.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Runs the shell in a pod until it ends; returns its exit code.
 pub(super) async fn open(target: &Target, shell: Shell<'_>) -> Result<i64, SandboxError> {
