@@ -91,18 +91,13 @@ async fn a_command_that_prints_its_own_end_is_ended() {
     let (cluster, subject) = scripted();
     let spec = subject.spec("");
     let sandbox = subject.runtime.provision(&spec, &mut Discard).await.unwrap();
-    if !sh(&*sandbox, "python3 -c ''").await.0.success() {
-        return; // It is written in that.
-    }
-    let mut command = Command::new(["python3", "-c", FORGER], "/");
+    let mut command = Command::new(["perl", "-e", FORGER], "/");
     command.timeout = Some(Duration::from_secs(20));
     let mut told = Told::default();
     let exit = sandbox.exec(command, &mut told).await.unwrap();
     assert_eq!(exit.status, ExitStatus::Code(0), "{}", told.0);
-    if told.0.contains("denied") {
-        return; // Where no process may read another one's memory, there is nothing to try.
-    }
-    assert!(told.0.contains("forged"), "{}", told.0);
+    // A kernel that lets no process read another one's memory has ended the matter already.
+    assert!(told.0.contains("forged") || told.0.contains("denied"), "{}", told.0);
     assert!(cluster.processes(&name(&spec)).is_empty(), "it was ended");
     // The pod is as good as before.
     assert_eq!(sh(&*sandbox, "echo here").await.1, "here");
@@ -110,24 +105,17 @@ async fn a_command_that_prints_its_own_end_is_ended() {
 }
 
 const FORGER: &str = r#"
-import os, re, sys, time
-shell = os.getppid()
-for line in open(f"/proc/{shell}/maps"):
-    at, rights = line.split()[:2]
-    if not rights.startswith("rw"):
-        continue
-    start, end = (int(side, 16) for side in at.split("-"))
-    try:
-        memory = open(f"/proc/{shell}/mem", "rb", 0)
-    except PermissionError:
-        sys.exit(print("denied"))
-    with memory:
-        memory.seek(start)
-        found = re.search(rb"smelt-end-[0-9a-f-]{36}:", memory.read(end - start))
-    if found:
-        os.write(1, b"forged\n")
-        for output in (1, 2):
-            os.write(output, found.group() + b"0\n")
-        time.sleep(3631)
-sys.exit(3)
+    my $shell = getppid;
+    open my $maps, "<", "/proc/$shell/maps" or print("denied\n"), exit 0;
+    while (<$maps>) {
+        my ($start, $end) = /^([0-9a-f]+)-([0-9a-f]+) rw/ or next;
+        open my $memory, "<:raw", "/proc/$shell/mem" or print("denied\n"), exit 0;
+        sysseek $memory, hex $start, 0;
+        sysread($memory, my $bytes, hex($end) - hex($start)) or next;
+        $bytes =~ /(smelt-end-[0-9a-f-]{36}:)/ or next;
+        syswrite STDOUT, "forged\n";
+        syswrite $_, "${1}0\n" for \*STDOUT, \*STDERR;
+        sleep 3631;
+    }
+    exit 3;
 "#;
