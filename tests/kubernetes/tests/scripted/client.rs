@@ -33,7 +33,7 @@ pub(crate) fn pod(name: &str) -> Pod {
         "restartPolicy": "Never",
         "containers": [{
             "name": "main", "image": "example.test/image:1", "command": ["sleep", "infinity"],
-            "volumeMounts": [{ "name": "work", "mountPath": "/work" }],
+            "volumeMounts": [{ "name": "work", "mountPath": "/data" }],
         }],
         "volumes": [{ "name": "work", "emptyDir": {} }],
     });

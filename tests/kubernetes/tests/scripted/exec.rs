@@ -44,9 +44,9 @@ mod needs_jail {
         with(&cluster, async |client| {
             made(&client, "one", "Running").await;
             made(&client, "two", "Running").await;
-            assert_eq!(sh(&client, "one", "echo hi > /work/a; ! echo > /usr/a").await.2, Ok(0));
-            assert_eq!(sh(&client, "one", "cat /work/a").await.0, b"hi\n");
-            assert_eq!(sh(&client, "two", "test ! -e /work/a").await.2, Ok(0));
+            assert_eq!(sh(&client, "one", "echo hi > /data/a; ! echo > /usr/a").await.2, Ok(0));
+            assert_eq!(sh(&client, "one", "cat /data/a").await.0, b"hi\n");
+            assert_eq!(sh(&client, "two", "test ! -e /data/a").await.2, Ok(0));
             let (env, ..) = sh(&client, "one", "env | grep -v -e ^PWD= -e ^_= -e ^SHLVL=").await;
             let env = String::from_utf8(env).unwrap();
             let mut names: Vec<_> = env.lines().filter_map(|line| line.split('=').next()).collect();
@@ -109,11 +109,11 @@ mod needs_jail {
             made(&client, "one", "Running").await;
             cluster.fault(Fault::cut_exec(3));
             let (out, _, code) =
-                sh(&client, "one", "echo hello; sleep 2; echo more; touch /work/done").await;
+                sh(&client, "one", "echo hello; sleep 2; echo more; touch /data/done").await;
             assert!(out.len() <= 3 && code.is_err(), "{out:?} {code:?}");
             assert!(!cluster.processes("one").is_empty());
             until("the command goes on", || cluster.processes("one").is_empty());
-            assert_eq!(sh(&client, "one", "test -e /work/done").await.2, Ok(0));
+            assert_eq!(sh(&client, "one", "test -e /data/done").await.2, Ok(0));
         });
     }
 
@@ -172,7 +172,7 @@ mod needs_jail {
         let ids = with(&cluster, async |client| {
             made(&client, "one", "Running").await;
             let script =
-                "setsid sleep 600 & mkdir /work/d; touch /work/d/f; chmod 500 /work/d; cat";
+                "setsid sleep 600 & mkdir /data/d; touch /data/d/f; chmod 500 /data/d; cat";
             let params = AttachParams::default().stdin(true);
             let _process = pods(&client).exec("one", ["sh", "-c", script], &params).await.unwrap();
             tokio::time::sleep(Duration::from_millis(300)).await;
