@@ -48,6 +48,11 @@ impl Cut for SandboxError {
     }
 }
 
+/// A command's own exit code as its status.
+pub(crate) fn exit_status(code: i64) -> ExitStatus {
+    ExitStatus::Code(i32::try_from(code).unwrap_or(-1))
+}
+
 /// Waits until a command has ended, and ends it when its time has come.
 pub(crate) async fn until_ended<E: Cut>(
     command: &Command,
@@ -65,7 +70,7 @@ pub(crate) async fn until_ended<E: Cut>(
     let cause = tokio::select! {
         code = &mut ended => {
             let code = code?;
-            return Ok(ExitStatus::Code(i32::try_from(code).unwrap_or(-1)));
+            return Ok(exit_status(code));
         }
         () = command.stop.cancelled() => ExitStatus::Stopped,
         () = timeout => ExitStatus::TimedOut,

@@ -177,42 +177,70 @@ fn is_about_network(error: &dyn std::error::Error) -> bool {
 }
 
 async fn create(engine: &Engine, blueprint: Blueprint<'_>) -> Result<Created, SandboxError> {
-    let Blueprint { spec, wanted, mounted, .. } = blueprint;
-    if wanted.is_own_root() {
-        let user = User::root();
-        let (id, gaps) = create_limited(engine, blueprint, &user.home).await?;
-        if !mounted {
-            user::settle(engine, &id, &user, "", ROOT, &folders()).await?;
-        }
-        return Ok(Created { id, user, gaps });
-    }
-    // Where caches go depends on the home, and that on the image.
-    let known = match spec.cache {
-        Some(_) => Some(look_for_user(engine, blueprint).await?),
-        None => None,
-    };
-    let home = known.as_ref().map_or(Path::new("/"), |(user, _)| &user.home);
-    let (id, gaps) = create_limited(engine, blueprint, home).await?;
-    let (user, passwd) = match known {
-        Some(known) => known,
-        None => find_user(engine, &id, wanted).await?,
-    };
-    let mut own: Vec<PathBuf> = vec![user.home.clone()];
-    own.extend(blueprint.caches(&user.home).into_iter().map(|(path, _)| path));
-    if !mounted {
-        own.extend(folders());
-    }
-    user::settle(engine, &id, &user, &passwd, "/", &own).await?;
+    let known = Known::before(engine, blueprint).await?;
+    let (id, gaps) = create_limited(engine, blueprint, known.home()).await?;
+    let user = known.settle(engine, blueprint, &id).await?;
     Ok(Created { id, user, gaps })
 }
 
+/// What is known of a sandbox's user before there is a container: the user, and the image's passwd(5).
+pub(super) struct Known(Option<(User, String)>);
+
+impl Known {
+    /// Where caches go depends on the home, and that on the image: else nobody looks into it so early.
+    pub(super) async fn before(
+        engine: &Engine,
+        blueprint: Blueprint<'_>,
+    ) -> Result<Self, SandboxError> {
+        Ok(Self(if blueprint.wanted.is_own_root() {
+            Some((User::root(), String::new()))
+        } else if blueprint.spec.cache.is_some() {
+            Some(look_for_user(engine, blueprint).await?)
+        } else {
+            None
+        }))
+    }
+
+    /// The user's home, for the request that makes the container.
+    pub(super) fn home(&self) -> &Path {
+        self.0.as_ref().map_or(Path::new("/"), |(user, _)| &user.home)
+    }
+
+    /// Gives the user what is theirs in the container `id`, which need not run yet.
+    pub(super) async fn settle(
+        self,
+        engine: &Engine,
+        blueprint: Blueprint<'_>,
+        id: &str,
+    ) -> Result<User, SandboxError> {
+        let Blueprint { wanted, mounted, .. } = blueprint;
+        let (user, passwd) = match self.0 {
+            Some(known) => known,
+            None => find_user(engine, id, wanted).await?,
+        };
+        let mut own: Vec<PathBuf> = Vec::new();
+        if !wanted.is_own_root() {
+            own.push(user.home.clone());
+            own.extend(blueprint.caches(&user.home).into_iter().map(|(path, _)| path));
+        }
+        if !mounted {
+            own.extend(folders());
+        }
+        if !own.is_empty() {
+            let below = if wanted.is_own_root() { ROOT } else { "/" };
+            user::settle(engine, id, &user, &passwd, below, &own).await?;
+        }
+        Ok(user)
+    }
+}
+
 /// The folders that a streamed workspace goes into.
-pub(super) fn folders() -> [PathBuf; 3] {
+fn folders() -> [PathBuf; 3] {
     SandboxPaths::FOLDERS.map(|folder| Path::new(ROOT).join(folder))
 }
 
 /// Looks into the image by a container that never runs.
-pub(super) async fn look_for_user(
+async fn look_for_user(
     engine: &Engine,
     blueprint: Blueprint<'_>,
 ) -> Result<(User, String), SandboxError> {
@@ -229,7 +257,7 @@ pub(super) async fn look_for_user(
     found
 }
 
-pub(super) async fn find_user(
+async fn find_user(
     engine: &Engine,
     id: &str,
     wanted: Wanted<'_>,
@@ -280,7 +308,7 @@ fn is_about_disk(error: &bollard::errors::Error) -> bool {
 
 /// The engine's own warnings, but for one that changes nothing: without swap to account for there is
 /// none to be limited.
-pub(super) fn said(warning: &str) -> Option<String> {
+fn said(warning: &str) -> Option<String> {
     (!warning.contains("swap")).then(|| smelt_core::text::clean_inline(warning).into_owned())
 }
 

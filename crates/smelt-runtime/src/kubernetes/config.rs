@@ -22,7 +22,8 @@ pub struct KubernetesConfig {
     /// Files of which the kubeconfig is made up: those of `KUBECONFIG`, or `~/.kube/config`. Where none of
     /// them is there, and Smelt itself runs in a pod, that pod's service account is used.
     pub kubeconfig: Vec<PathBuf>,
-    /// Contexts (`None`: the current one) and namespaces where runs have had pods.
+    /// Contexts (`None`: the current one) and namespaces where runs have had pods, or are to have them: the
+    /// first is the one whose rights a check looks at.
     pub places: Vec<(Option<String>, String)>,
     /// How long a pod may wait for a node.
     #[doc(hidden)]

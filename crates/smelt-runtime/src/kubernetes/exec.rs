@@ -5,7 +5,7 @@ use super::ending::Ending;
 use super::error::{Ask, explain, status};
 use super::events::Events;
 use super::header::{Header, SCRIPT, Tail};
-use crate::ending::{Cut as IsCut, Ends, MARK, Signal, until_ended};
+use crate::ending::{Cut as IsCut, Ends, MARK, Signal, exit_status, until_ended};
 use smelt_core::event::OutputStream;
 use smelt_core::port::{Command, Exit, ExitStatus, Output, SandboxError};
 use std::collections::BTreeMap;
@@ -230,11 +230,6 @@ impl Place<'_> {
             _ => Ok(Exit { status, out_of_memory }),
         }
     }
-}
-
-/// A command's own exit code as its status.
-fn exit_status(code: i64) -> ExitStatus {
-    ExitStatus::Code(i32::try_from(code).unwrap_or(-1))
 }
 
 /// Hands on what a command prints, as it comes, and tells of its end. A command can find out what is

@@ -7,11 +7,11 @@ use super::services::{Member, SERVICE, Services};
 use crate::docker::container::{self, Blueprint, CACHE};
 use crate::docker::engine::{ApiError, Engine, OWNER, RUN};
 use crate::docker::image::Image;
-use crate::docker::make::{self, How};
+use crate::docker::make::{self, How, Known};
 use crate::docker::network::{self, Network, Plan};
 use crate::docker::provision::{Alone, Make, Provision};
 use crate::docker::sandbox::DockerSandbox;
-use crate::docker::user::{self, User};
+use crate::docker::user::User;
 use crate::docker::walls::{self, Builder, Peers, Rising};
 use async_trait::async_trait;
 use bollard::models::VolumeCreateRequest;
@@ -136,22 +136,14 @@ impl Making<'_> {
 
     /// Lets Compose create all containers, and finds out who the agent is in its own.
     async fn create(&self, folder: &Path, network: Option<Network>) -> Result<Made, SandboxError> {
-        let Self { project, provision, how, .. } = self;
+        let Self { project, provision, .. } = self;
         let Provision { engine, spec, .. } = provision;
         let blueprint = self.blueprint(network.as_ref());
-        // Where caches go depends on the home, and that on the image.
-        let known = match (&spec.cache, how.wanted.is_own_root()) {
-            (Some(_), false) => Some(make::look_for_user(engine, blueprint).await?),
-            _ => None,
-        };
-        let home = match &known {
-            Some((user, _)) => user.home.clone(),
-            None if how.wanted.is_own_root() => User::root().home,
-            None => "/".into(),
-        };
-        self.make_caches(&blueprint.caches(&home)).await?;
+        let known = Known::before(engine, blueprint).await?;
+        let home = known.home();
+        self.make_caches(&blueprint.caches(home)).await?;
         let file = File {
-            agent: &blueprint.request(&home),
+            agent: &blueprint.request(home),
             services: &spec.services,
             images: &project.images,
             network: network.as_ref().map(|network| &*network.id),
@@ -171,22 +163,7 @@ impl Making<'_> {
                 "the sandbox's is not among them",
             )
         })?;
-        let (user, passwd) = match known {
-            Some(known) => known,
-            None => make::find_user(engine, &agent, how.wanted).await?,
-        };
-        let mut own: Vec<PathBuf> = Vec::new();
-        if !how.wanted.is_own_root() {
-            own.push(user.home.clone());
-            own.extend(blueprint.caches(&user.home).into_iter().map(|(path, _)| path));
-        }
-        if !how.mounted {
-            own.extend(make::folders());
-        }
-        if !own.is_empty() {
-            let below = if how.wanted.is_own_root() { container::ROOT } else { "/" };
-            user::settle(engine, &agent, &user, &passwd, below, &own).await?;
-        }
+        let user = known.settle(engine, blueprint, &agent).await?;
         let services = spec.services.iter().filter_map(|service| {
             let container = found.remove(service.name.as_str())?;
             Some(Member { name: service.name.to_string(), container })

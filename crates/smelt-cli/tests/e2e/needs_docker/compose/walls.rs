@@ -44,6 +44,33 @@ fn services_and_sandbox_reach_each_other_and_not_this_machine() {
     env.nothing_is_left(&repo);
 }
 
+/// Tries `to` until it is shut off, and only then listens.
+fn until_shut(to: &str) -> String {
+    format!(
+        "exec perl -MIO::Socket::INET -e 'sleep 1 while IO::Socket::INET->new(PeerAddr => \"{to}\", Timeout => 3);
+        my $s = IO::Socket::INET->new(LocalPort => 7001, Listen => 5) or die; $| = 1; print qq(shut\\n);
+        1 while $s->accept'"
+    )
+}
+
+#[test]
+fn walls_are_up_around_a_service_before_the_others_are_ready() {
+    let tcp = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = tcp.local_addr().unwrap().port();
+    let env = super::env();
+    let repo = env.repo();
+    // The second one gets well when the first one can't reach this machine any more.
+    let asks = "perl -MIO::Socket::INET -e 'exit !IO::Socket::INET->new(PeerAddr => q(first:7001), Timeout => 2)'";
+    let check =
+        format!("healthcheck = {{ test = \"{asks}\", interval = \"500ms\", retries = 100 }}");
+    let services = service("first", &until_shut(&format!("172.17.0.1:{port}")), "")
+        + &service("second", "sleep 600", &check);
+    let manifest = env.manifest("job", "true", &(services + &session("one", "true", "")));
+    env.run(&manifest).with_code(3);
+    assert_eq!(super::log(&env, "first"), "shut\n");
+    env.nothing_is_left(&repo);
+}
+
 #[test]
 fn this_machine_hears_nothing_that_is_sent_to_all() {
     let heard = UdpSocket::bind("0.0.0.0:0").unwrap();
